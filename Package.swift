@@ -67,7 +67,9 @@ let package = Package(
         // The layers of relay-server, from the bottom up; docs/architecture.md has a sentence for each.
         .target(
             name: "ServerSystem",
-            dependencies: ["CLinux", "CProcess", "CloseOnExec", "PrivateFiles", nioCore, nioPosix, logging]
+            dependencies: [
+                "CLinux", "CProcess", "CloseOnExec", "PrivateFiles", "WSProtocol", nioCore, nioPosix, logging,
+            ]
         ),
         .target(name: "TransferBroker", dependencies: ["WSProtocol", nioCore, crypto]),
         .target(
@@ -162,7 +164,7 @@ let package = Package(
         .testTarget(
             name: "ServerSystemTests",
             dependencies: [
-                "PrivateFiles", "ServerSystem", "TestSupport",
+                "CProcess", "PrivateFiles", "ServerSystem", "TestSupport",
                 nioCore, nioEmbedded, nioPosix, logging,
             ]
         ),
@@ -223,7 +225,7 @@ let package = Package(
                 "CommandLineInterface", "PrivateFiles", "RedisTransport", "RelayClientProgram", "RelayCluster",
                 "RelayNode", "RelayServerProgram", "Sealing", "ServerSystem", "StreamRelay", "TLSTransport",
                 "TestSupport", "TransferBroker", "TransferClient", "WSProtocol", "WebSocketTransport",
-                nioCore, nioEmbedded, nioHTTP1, crypto,
+                nioCore, nioEmbedded, nioHTTP1, crypto, logging,
             ],
             exclude: ["Fuzzer"]
         ),

@@ -19,7 +19,7 @@ package enum StandardStream {
 
     /// To be called before anything else is opened: makes sure that the numbers 0, 1 and 2 are taken, so that what is
     /// meant for a stream that the caller has closed (`>&-`) never lands in a file or a connection that was given its
-    /// number; and that a reader who leaves is an error of the write, not the end of the process.
+    /// number; and that a reader, or a peer, that leaves is an error of the write, not the end of the process.
     package static func secure() {
         for (descriptor, flags) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_RDONLY)]
         where fcntl(descriptor, F_GETFD) == -1 {

@@ -243,6 +243,10 @@ extension Defaults {
     static let mostListedEntries = 1_000_000
     /// The name that standard input is offered under.
     static let standardInputName = "stdin"
+    /// A timer that is so much late says that this process stood still: no load holds one up for so long.
+    static let standstill = TimeAmount.seconds(1)
+    /// How long nothing is decided by the time after that: what waits in the sockets is read in a fraction of it.
+    static let standstillPause = TimeAmount.seconds(1)
     /// How long leaving may take after an interrupt: enough to tell the relay and to remove part files.
     static let leaveTimeout = TimeAmount.seconds(1)
 }

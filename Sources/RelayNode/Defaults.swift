@@ -106,6 +106,10 @@ extension Defaults {
         /// `delivered`, which is 600 units; and a thousand a second take a twentieth of a core.
         package static let user = Pace.Limits(perSecond: perSecond, burst: 2 * perSecond)
         static let perSecond: Int64 = 1000
+        /// Of the users that an address has room for, one of so many may say as much as each of them may, at the same
+        /// time: all that comes from one address takes less than half a core then, and other clients do not wait twice
+        /// as long.
+        static let addressShare = 2
         /// Bytes of a message that cost as much as one more message: JSON of that length takes as long to read as the
         /// rest of the work for a short one.
         static let bytesPerUnit = 4 * 1024

@@ -18,6 +18,8 @@ package enum ProtocolDefaults {
 
     // MARK: WebSockets
 
+    /// The WebSocket subprotocol of control connections.
+    package static let subprotocol = "relay.v1"
     /// The most frames that one message may be cut into. Clients send one; a proxy or a library may cut it up, but each
     /// frame costs a turn, and a message of the greatest length in pieces of 4 KiB is 16.
     static let fragments = 16

@@ -2,6 +2,7 @@
 
 internal import Crypto
 internal import FoundationEssentials
+internal import WSProtocol
 
 /// The key of an opening handshake: what a server has to answer to it proves that it has read the request (RFC 6455,
 /// sections 4.1 and 4.2.2).
@@ -39,8 +40,9 @@ package struct WebSocketKey: Hashable, Sendable {
     ///   - subprotocol: the one that the request offers.
     ///   - values: the values of the answer's fields of a name, which is in lower case.
     package func fault(subprotocol: String, values: (_ name: String) -> [String]) -> AnswerFault? {
-        guard values("upgrade").map({ $0.lowercased() }) == ["websocket"], values("sec-websocket-accept") == [accept],
-            values("sec-websocket-extensions").isEmpty
+        guard values("upgrade").map({ $0.lowercased() }) == ["websocket"],
+            FieldList.members(of: values("connection")).contains("upgrade"),
+            values("sec-websocket-accept") == [accept], values("sec-websocket-extensions").isEmpty
         else { return .notWebSocket }
         return values("sec-websocket-protocol") == [subprotocol] ? nil : .otherSubprotocol
     }

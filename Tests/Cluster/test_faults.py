@@ -72,3 +72,36 @@ def test_what_may_be_skipped_is_absent_where_others_of_its_row_have_passed(tmp_p
         assert f"ABSENT   row 6: {other}, as Tests/skips.txt says" in said
     # Where none has passed, nothing was shown.
     assert len(list(faults.problems(row, {**found, one: faults.Result(excused=1)}))) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "one", "words"),
+    [
+        (0, "", []),
+        (5, "", []),
+        (1, "<failure/>", ["test_one[a]"]),
+        (1, "", ["together ended with 1"]),
+        (3, "", ["together ended with 3"]),
+        (None, "", ["together was not over"]),
+        (None, "<failure/>", ["together was not over", "test_one[a]"]),
+    ],
+    ids=["good", "none", "failed", "unexplained", "crash", "timeout", "timeout and failed"],
+)
+def test_a_run_that_has_no_good_end_shows_nothing(tmp_path, monkeypatch, status, one, words):
+    monkeypatch.setattr(faults, "ROWS", (ROW,))
+
+    def ended(command, log, _):
+        log.write_text("the end of the log")
+        report = tmp_path / command[command.index("--junitxml") + 1]
+        if report.stem == "alone":
+            return 5
+        # What pytest has written so far: all tests have passed in it.
+        report.write_text(REPORT.format(one=one, other=""))
+        return status
+
+    monkeypatch.setattr(running, "ended", ended)
+    said: list[str] = []
+    assert faults.proved([], tmp_path, said.append) is (not words)
+    told = [line for line in said if line.startswith("PROBLEM")]
+    assert len(told) == len(words) and all(word in line for word, line in zip(words, told, strict=True)), said
+    assert said[-1].endswith(f"{len(words)} problems")

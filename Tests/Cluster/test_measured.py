@@ -2,12 +2,18 @@
 """The rules of `scripts/prove overload`, `stalled` and `soak` find what they are for."""
 
 import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
 import types
 from typing import Any
 
 import pytest
 
 from harness import measure, metrics
+from harness.waiting import until
 from proofs import overload, soak, stalled
 
 MiB = 1 << 20
@@ -54,14 +60,35 @@ def test_a_descriptor_that_stays_open_is_one():
         ({"faults": soak.KINDS[2:]}, ["too short for a slope: there was no node frozen, no Redis killed"]),
         ({"transfers": 0}, ["nothing was carried"]),
         ({"failed": ["file-1 is lost"]}, ["file-1 is lost"]),
+        ({"rate": 0.7}, []),
+        ({"rate": 0.69}, ["34% of the full load were carried, between 35% and 65% wanted"]),
+        ({"rate": 1.31}, ["66% of the full load were carried, between 35% and 65% wanted"]),
     ],
-    ids=["good", "no faults", "not each fault", "no transfers", "a lost file"],
+    ids=["good", "no faults", "not each fault", "no transfers", "a lost file", "enough", "little load", "much load"],
 )
 def test_a_soak_is_load_and_faults(change, words):
     made = soak.Series("n1", 1, [0], [MiB], [33], [33, 33])
     fields = {"seconds": 60, "rate": 1.0, "full": 2.0, "series": [made], "faults": [*soak.KINDS], "transfers": 9}
     outcome = soak.Outcome(**{**fields, **change})
-    assert outcome.problems() == words and outcome.table()
+    assert outcome.problems() == words
+    load = (
+        f"1 min, {outcome.transfers} transfers at {outcome.rate / 2:.0%} of the full load, {len(outcome.faults)} faults"
+    )
+    last = outcome.table().splitlines()[-1]
+    assert last == f"{load}; n1 +0.0% (1.0 MiB), +0 descriptors; {len(words)} problems"
+
+
+def test_a_soak_carries_as_much_as_it_is_told(monkeypatch):
+    made: Any = types.SimpleNamespace(couples=[types.SimpleNamespace(number=0, carry=lambda _: None)] * 2)
+    load, waited = soak.Soak(made, 1, print), list[float]()
+    clock = iter(range(100))
+    monkeypatch.setattr(soak, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(load._stop, "wait", waited.append)
+    monkeypatch.setattr(soak, "background", lambda work, *of: types.SimpleNamespace(result=lambda _: work(*of)))
+    monkeypatch.setattr(soak, "SIZES", (8 * MiB,))
+    load._all(4 * MiB, 6)
+    # Each has a half of it, 4 s for each file; a second has gone by meanwhile.
+    assert load.carried == 8 * MiB * load.transfers > 0 and waited == [3.0] * load.transfers
 
 
 def test_planted_growth_passes_exactly_when_it_was_made_and_found():
@@ -103,7 +130,7 @@ def test_each_life_of_a_node_that_is_killed_is_measured_apart(monkeypatch):
 
 
 def phase(name, times=QUIET, **more):
-    told = dict.fromkeys(overload.TOLD.get(name, ()), 1) | {"tried in a second": 4500}
+    told = dict.fromkeys(overload.TOLD.get(name, ()), 1) | {"made in a second": 4500, "milliseconds": 30_000}
     limits = dict.fromkeys(overload.LIMITS.get(name, ()), 1)
     return overload.Phase(name, list(times), list(times), **{"told": told, "limits": limits, **more})
 
@@ -118,13 +145,17 @@ def phase(name, times=QUIET, **more):
         (phase("10 times the rate", limits={}), (40 * MiB, 30), ["counts no"]),
         (phase("10 times the rate"), (40 * MiB, 30), []),
         (
-            phase("10 times the rate", told={"connection closed": 1, "tried in a second": 4499}),
+            # Those that were tried in vain are none.
+            phase(
+                "10 times the rate", told={"connection closed": 1, "tried in a second": 9000, "made in a second": 4499}
+            ),
             (40 * MiB, 30),
-            ["tried"],
+            ["were made"],
         ),
         (phase("one hostile address", failed=["a transfer failed"]), (40 * MiB, 30), ["failed"]),
         (phase("one hostile user"), (61 * MiB, 30), ["memory"]),
         (phase("one hostile user"), (40 * MiB, 46), ["descriptors"]),
+        (phase("10000 connections", told={"milliseconds": 30_100}), (40 * MiB, 30), ["after 30.1 s"]),
     ],
     ids=[
         "good",
@@ -137,13 +168,62 @@ def phase(name, times=QUIET, **more):
         "failed",
         "memory",
         "descriptors",
+        "late",
     ],
 )
 def test_what_is_left_of_an_overload(attack, left, words):
     outcome = overload.Outcome([phase("no attack"), attack], (40 * MiB, left[0]), (30, left[1]), 120, 500)
     problems = list(outcome.problems())
     assert len(problems) == len(words) and all(word in text for word, text in zip(words, problems, strict=True))
-    assert outcome.table()
+    assert outcome.table().splitlines()[-1].endswith(f"{len(words)} problems")
+
+
+@pytest.mark.parametrize(("now", "is_good"), [(0.0119, True), (0.0121, False)])
+def test_what_takes_milliseconds_may_take_a_few_more(now, is_good):
+    quiet, attack = phase("no attack", [0.002] * 100), phase("one hostile user", [now] * 100)
+    outcome = overload.Outcome([quiet, attack], (40 * MiB, 40 * MiB), (30, 30), 120, 500)
+    assert (not list(outcome.problems())) is is_good
+    last = f"p99 of transfers 2.0 ms, then {now * 1000:.1f}, of lookups 2.0 ms, then {now * 1000:.1f}; 1.00 times"
+    assert outcome.table().splitlines()[-1].startswith(last)
+
+
+def turns(pid):
+    """How often a process has had a processor."""
+    return sum(int(count) for name, count in measure.status(pid).items() if name.endswith("voluntary_ctxt_switches"))
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_flood_counts_what_it_has_connected(tmp_path, listens):
+    """No program listens, or one that never accepts: everything is tried, and next to nothing is made."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port, queued = unused.getsockname()[1], 0
+        if listens:
+            unused.listen(0)
+            queued = 4
+        command = [sys.executable, "-m", "proofs.attack", "rate", port, "", tmp_path, 2000]
+        environment = {**os.environ, "PYTHONPATH": str(overload.TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
+        flood = subprocess.Popen(
+            [str(each) for each in command],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert flood.stdin and flood.stdout and flood.stderr
+            first = flood.stdout.readline()
+            assert first == "ready\n", flood.stderr.read()
+            begun = turns(flood.pid)
+            until(lambda: turns(flood.pid) > begun + 200, 30, "it is at work")
+            said, err = flood.communicate(timeout=30)
+        finally:
+            flood.kill()
+            flood.wait()
+    told = json.loads(said)
+    assert 0 < told["no connection"] <= told["tried"] <= told["no connection"] + queued, (told, err)
+    assert queued or told["made in a second"] == 0, told
 
 
 @pytest.mark.parametrize("missing", ["lookups", "transfers"])
@@ -157,7 +237,7 @@ def test_an_overload_without_quiet_times_shows_nothing(missing):
 
 
 def test_an_attack_can_be_made_alone(monkeypatch):
-    made: list[list[str]] = []
+    made: list[list[list[str]]] = []
 
     def one(_, name, attack, seconds=None):
         made.append(attack)
@@ -167,11 +247,14 @@ def test_an_attack_can_be_made_alone(monkeypatch):
     monkeypatch.setattr(overload, "Honest", lambda _: types.SimpleNamespace(close=lambda: None))
     monkeypatch.setattr(metrics, "port_of", lambda _: 1)
     relay: Any = types.SimpleNamespace(resident=lambda: 1, descriptors=lambda: 1)
-    for only, attacks in (("rate", [["rate", "70"]]), (None, [["user"], ["address"], ["crowd", "9"], ["rate", "70"]])):
+    rate, crowd = [["rate", "70"]], [["crowd", "4", "0"], ["crowd", "5", "4"]]
+    for only, attacks in (("rate", [rate]), (None, [[["user"]], [["address"]], crowd, rate])):
         made.clear()
         outcome = overload.Overload(relay, 1, 9, print, lambda: 7).measured(only)
         assert made[2:] == attacks and len(outcome.phases) == 1 + len(attacks)
     assert {*overload.TOLD, *overload.LIMITS} <= set(overload.ATTACKS.values())
+    told = overload.together([{"there": 4, "milliseconds": 9}, {"there": 5, "milliseconds": 7, "cut": 1}])
+    assert told == {"there": 9, "milliseconds": 9, "cut": 1} and overload.together([]) == {}
 
 
 @pytest.mark.parametrize(

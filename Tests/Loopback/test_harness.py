@@ -230,6 +230,14 @@ def test_a_run_that_crashed_is_one_failure(tmp_path, left):
     assert "unit-swift-testing.xml" in done.stdout
 
 
+def test_a_proof_that_failed_says_why(tmp_path):
+    (tmp_path / "fuzz.json").write_text(json.dumps({"status": 1, "notes": ["PROBLEM  json: its corpus is short"]}))
+    (tmp_path / "steps").write_text("scripts/prove fuzz --seconds 60\t1\nquickstart's transfer\t0\n")
+    done = tallied(tmp_path)
+    said = "FAILED: scripts/prove fuzz --seconds 60 (exit status 1)\n    PROBLEM  json: its corpus is short\n"
+    assert done.returncode == 1 and done.stdout == f"{said}1 passed, 1 failed\n", done
+
+
 def nested(folder, *arguments):
     """Runs pytest in a folder, with what this one has of its own."""
     return subprocess.run(

@@ -44,6 +44,10 @@ def test_what_testssl_may_say(id, severity, text, is_told):
     found = list(conformance.unexpected([*fine, {"id": id, "severity": severity, "finding": text}]))
     assert len(found) == is_told
     assert list(conformance.unexpected(fine[1:]))
+    severe = severity in conformance.SEVERE
+    words = f"{len(fine) + 1} findings; of severity medium or above, or warnings: {severe - is_told} listed with their"
+    told = conformance.figures([*fine, {"id": id, "severity": severity, "finding": text}])
+    assert told == f"{words} reason, {int(is_told)} others"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +189,7 @@ PLAN = (
 )
 #: In the place of scripts/prove: it says what it was given, and ends as it is told.
 SCRIPT = """
-import json, pathlib, sys, time
+import json, os, pathlib, sys, time
 words = sys.argv[3:]
 name = next(each for each in words if each in ("one", "two", "three"))
 with open(sys.argv[1], "a") as file:
@@ -193,44 +197,52 @@ with open(sys.argv[1], "a") as file:
 how = json.loads(sys.argv[2]).get(name, 0)
 if how == "hangs":
     time.sleep(60)
+if how == "is killed":
+    os.kill(os.getpid(), 9)
 pathlib.Path(words[words.index("--result") + 1]).write_text(json.dumps({"notes": ["ABSENT   x"] if how else []}))
 sys.exit(how)
 """
 
 
 @pytest.mark.parametrize(
-    ("how", "short", "good", "verdicts", "line"),
+    ("how", "short", "status", "verdicts", "line"),
     [
-        ({}, True, True, "PASS, PASS, LEFT OUT", "2 of 3 hold; 1 left out (three); 0 min"),
-        ({}, False, True, "PASS, PASS, PASS", "3 of 3 hold; 0 min"),
-        ({"one": 1}, False, False, "FAIL, PASS, PASS", "2 of 3 hold; 1 fail (one); 0 min"),
-        ({"one": 69}, False, True, "ABSENT, PASS, PASS", "2 of 3 hold; 1 absent (one); 0 min"),
-        ({"two": "hangs"}, False, False, "PASS, FAIL, PASS", "2 of 3 hold; 1 fail (two); 0 min"),
+        ({}, True, 0, "PASS, PASS, LEFT OUT", "2 of 3 hold; 1 left out (three); 0 min"),
+        ({}, False, 0, "PASS, PASS, PASS", "3 of 3 hold; 0 min"),
+        ({"one": 1}, False, 1, "FAIL, PASS, PASS", "2 of 3 hold; 1 fail (one); 0 min"),
+        ({"one": 69}, False, 0, "ABSENT, PASS, PASS", "2 of 3 hold; 1 absent (one); 0 min"),
+        ({"one": 69, "two": 1}, True, 1, "ABSENT, FAIL, LEFT OUT", "0 of 3 hold; 1 fail (two); 1 absent (one); 1 left"),
+        ({"one": 69, "two": 69}, True, 69, "ABSENT, ABSENT, LEFT OUT", "0 of 3 hold; 2 absent (one, two); 1 left"),
+        ({"two": "hangs"}, False, 1, "PASS, FAIL, PASS", "2 of 3 hold; 1 fail (two); 0 min"),
+        ({"two": "is killed"}, False, 1, "PASS, FAIL, PASS", "2 of 3 hold; 1 fail (two); 0 min"),
         ({"two": 130}, False, None, "PASS", "1 of 1 hold; 0 min"),
     ],
-    ids=["short", "whole", "fails", "absent", "hangs", "interrupted"],
+    ids=["short", "whole", "fails", "absent", "absent and fails", "all absent", "hangs", "is killed", "interrupted"],
 )
-def test_a_complete_run_goes_on_and_tells_what_came_of_each(tmp_path, monkeypatch, how, short, good, verdicts, line):
+def test_a_complete_run_goes_on_and_tells_what_came_of_each(tmp_path, monkeypatch, how, short, status, verdicts, line):
     said: list[str] = []
-    hung: list[str] = []
+    broke: list[tuple[str, str]] = []
     given = tmp_path / "given"
     command = (sys.executable, "-c", SCRIPT, str(given), json.dumps(how))
-    way = every.Way(command, tmp_path, short, said.append, lambda part, *_: hung.append(part.name))
+    way = every.Way(command, tmp_path, short, said.append, lambda part, *of: broke.append((part.name, of[-1])))
     if "hangs" in how.values():
         real = running.ended
         monkeypatch.setattr(
             running, "ended", lambda words, log, seconds: real(words, log, 1 if "two" in words else seconds, clearing=1)
         )
-    if good is None:
+    if status is None:
         with pytest.raises(KeyboardInterrupt):
             every.proved(way, 7, PLAN)
     else:
-        assert every.proved(way, 7, PLAN) == (good, line)
+        found, summary = every.proved(way, 7, PLAN)
+        assert found == status and summary.startswith(line)
     table = said[-1].splitlines()
-    assert table[0] == "seed 7" and table[-1] == line
-    rows = table[2 : 5 if good is not None else 3]
+    assert table[0] == "seed 7" and table[-1].startswith(line)
+    rows = table[2 : 5 if status is not None else 3]
     assert ", ".join(row[24:34].strip() for row in rows) == verdicts
-    assert hung == (["two"] if "hangs" in how.values() else [])
+    # Of what has written no result itself, one is written.
+    notes = {"hangs": "it was not over after 1 minutes", "is killed": "it ended with -9, and no result"}
+    assert broke == [("two", notes[each]) for each in how.values() if each in notes]
     options = "one --runs 2" if short else "one"
     assert given.read_text().splitlines()[0] == options
     assert ("--runs 2" in rows[0]) is short and (short or rows[0].endswith("whole"))
@@ -240,12 +252,14 @@ def test_a_complete_run_goes_on_and_tells_what_came_of_each(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (AssertionError("it is not"), "it is not"),
+        (AssertionError("it is\n  not"), "it is not"),
+        (AssertionError(), "AssertionError:"),
+        (OSError(5, "x"), "OSError: [Errno 5] x"),
         (subprocess.CalledProcessError(9, ["a", "b"], stderr=b"first\nlast\n"), "a b ended with 9: last"),
         (subprocess.CalledProcessError(9, "a"), "a ended with 9"),
         (subprocess.TimeoutExpired(["a", "b\nc"], 5), "a b c was not over after 5 s"),
     ],
-    ids=["assertion", "status", "silent", "timeout"],
+    ids=["assertion", "empty", "unexpected", "status", "silent", "timeout"],
 )
 def test_what_a_proof_ends_with_is_one_line(error, line):
     assert running.in_a_line(error) == line

@@ -2,14 +2,20 @@
 """What a proof writes into docs/reliability.md, and that each proof has a row there."""
 
 import datetime
+import importlib.machinery
+import importlib.util
+import json
 import re
 import subprocess
 import sys
+import types
+from typing import Any
 
 import pytest
 
 from harness.executables import REPOSITORY
-from proofs import conformance, every, faults, record
+from harness.redis import RedisError
+from proofs import conformance, every, faults, record, running
 
 PAGE = """\
 | command | what it shows | expected | last result | date |
@@ -85,3 +91,87 @@ def test_what_is_not_understood_is_told_in_one_line(words):
     )
     assert (ended.returncode, ended.stdout) == (64, "")
     assert ended.stderr.startswith("scripts/prove: ") and ended.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def prove(monkeypatch, tmp_path):
+    """scripts/prove with a page of its own, and one proof, which ends as `prove.ends` does."""
+    path = str(REPOSITORY / "scripts/prove")
+    loader = importlib.machinery.SourceFileLoader("prove", path)
+    spec = importlib.util.spec_from_loader("prove", loader)
+    assert spec
+    module: Any = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    (tmp_path / "docs").mkdir()
+    module.page = tmp_path / "docs/reliability.md"
+    module.page.write_text("| `scripts/prove model` | a | none | PASS, seed 1 | 2020-01-01 |\n")
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "PROOFS", {"model": lambda *_: module.ends()})
+    monkeypatch.setattr(module, "processes", types.SimpleNamespace(stop_since=lambda _: None))
+    monkeypatch.setattr(module.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(record, "commit", lambda _: "0123abcd")
+    return module
+
+
+def raising(error):
+    def ends():
+        raise error
+
+    return ends
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "is_traced"),
+    [
+        (AssertionError("it is not"), "it is not", False),
+        (subprocess.TimeoutExpired("x", 5), "x was not over after 5 s", False),
+        (OSError(28, "no space"), "OSError: [Errno 28] no space", True),
+        (RedisError("gone"), "RedisError: gone", True),
+        (KeyError("x"), "KeyError: 'x'", True),
+    ],
+    ids=["assertion", "timeout", "system", "redis", "fault"],
+)
+def test_whatever_a_proof_ends_with_is_written_down(prove, tmp_path, capsys, error, words, is_traced):
+    prove.ends = raising(error)
+    told = tmp_path / "result.json"
+    assert prove.main(["--record", "--result", str(told), "--folder", str(tmp_path), "model"]) == 1
+    out, err = capsys.readouterr()
+    assert out.endswith("FAIL\n") and f"scripts/prove: {words}" in err and ("Traceback" in err) is is_traced
+    row = prove.page.read_text()
+    assert "**FAIL**, seed" in row and row.partition(": PROBLEM ")[2].startswith(words) and "2020" not in row
+    assert json.loads(told.read_text())["notes"] == [f"PROBLEM  {words}"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "said"),
+    [
+        (lambda: True, 0, "| PASS, seed 5,"),
+        (lambda: False, 1, "| **FAIL**, seed 5,"),
+        (raising(running.Absent("x")), 69, "| PASS, seed 1 |"),
+        (raising(KeyboardInterrupt()), 130, "| PASS, seed 1 |"),
+    ],
+    ids=["good", "bad", "absent", "interrupted"],
+)
+def test_what_a_proof_returns_is_written_down_and_no_result_is_not(prove, tmp_path, ends, status, said):
+    prove.ends = ends
+    assert prove.main(["--seed", "5", "--record", "--folder", str(tmp_path), "model"]) == status
+    assert said in prove.page.read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["docs"]
+
+
+def test_what_cannot_be_cleared_up_is_written_down(prove, monkeypatch, tmp_path):
+    prove.ends = lambda: True
+    monkeypatch.setattr(prove.processes, "stop_since", lambda _: raising(OSError(16, "busy"))())
+    assert prove.main(["--record", "--folder", str(tmp_path), "model"]) == 1
+    assert "OSError: [Errno 16] busy" in prove.page.read_text()
+
+
+def test_a_part_without_a_result_of_its_own_is_written_down_by_the_complete_run(prove, monkeypatch, tmp_path):
+    plan = (every.Part("model", 1, 1),)
+    monkeypatch.setattr(every, "PLAN", plan)
+    monkeypatch.setattr(every.proved, "__defaults__", (plan,))
+    monkeypatch.setattr(running, "ended", lambda *_: -9)
+    prove.page.write_text(prove.page.read_text() + record.COMPLETE)
+    assert prove.main(["--record", "--folder", str(tmp_path), "all"]) == 1
+    page = prove.page.read_text()
+    assert "it ended with -9, and no result" in page and "| 0 of 1 hold; 1 fail (model); 0 min |" in page

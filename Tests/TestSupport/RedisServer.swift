@@ -54,6 +54,13 @@ package final class RedisServer: Sendable {
         try await output(words, password: password).trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
+    /// Sees every command from now on, a line of its output each.
+    package func monitor() async throws -> ChildProcess {
+        let monitor = try ChildProcess("redis-cli", ["-p", "\(port)", "MONITOR"])
+        try await monitor.wait(for: "OK")
+        return monitor
+    }
+
     /// All keys.
     package func keys() async throws -> Set<String> { try await Set(lines(["--scan"])) }
 

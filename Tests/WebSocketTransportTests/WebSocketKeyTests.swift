@@ -25,6 +25,9 @@ import WebSocketTransport
         arguments: [
             ("upgrade", ["WebSocket"], nil), ("upgrade", [], .notWebSocket),
             ("upgrade", ["websocket", "websocket"], .notWebSocket), ("upgrade", ["h2c"], .notWebSocket),
+            ("connection", ["keep-alive,\tupgrade "], nil), ("connection", ["close", "Upgrade"], nil),
+            ("connection", [], .notWebSocket), ("connection", ["close"], .notWebSocket),
+            ("connection", ["upgrade2, x-upgrade"], .notWebSocket), ("connection", ["up grade"], .notWebSocket),
             ("sec-websocket-accept", [], .notWebSocket), ("sec-websocket-accept", ["x"], .notWebSocket),
             ("sec-websocket-extensions", ["permessage-deflate"], .notWebSocket),
             ("sec-websocket-protocol", [], .otherSubprotocol),
@@ -35,7 +38,8 @@ import WebSocketTransport
     func anAnswerIsCheckedFieldByField(name: String, values: [String], fault: WebSocketKey.AnswerFault?) {
         let key = WebSocketKey()
         var fields = [
-            "upgrade": ["websocket"], "sec-websocket-accept": [key.accept], "sec-websocket-protocol": ["a.v1"],
+            "connection": ["Upgrade"], "upgrade": ["websocket"], "sec-websocket-accept": [key.accept],
+            "sec-websocket-protocol": ["a.v1"],
         ]
         #expect(key.fault(subprotocol: "a.v1") { fields[$0] ?? [] } == nil)
         fields[name] = values

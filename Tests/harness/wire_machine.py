@@ -86,6 +86,8 @@ class Clients(RuleBasedStateMachine):
     """The steps that clients may take."""
 
     world: ClassVar[World]
+    #: How many runs have come to their end.
+    done: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -522,6 +524,7 @@ class Clients(RuleBasedStateMachine):
         except BaseException:
             self.model.abandon()
             raise
+        type(self).done += 1
 
 
 KINDS: dict[str, Callable[[Clients, Draw], None]] = {
@@ -554,11 +557,12 @@ KINDS: dict[str, Callable[[Clients, Draw], None]] = {
 }
 
 
-def run(world: World, *, examples: int, seed: int | None, steps: int = STEPS, shrinks: bool = False) -> None:
-    """So many runs: those of a seed, or without one, the same ones at each time. The seed is printed, to be shown when
-    one of them fails: `scripts/prove --seed N properties --examples N` repeats them."""
+def run(world: World, *, examples: int, seed: int | None, steps: int = STEPS, shrinks: bool = False) -> int:
+    """So many runs: those of a seed, or without one, the same ones at each time; returns how many came to their end.
+    The seed is printed, to be shown when one of them fails: `scripts/prove --seed N properties --examples N` repeats
+    them."""
     print(f"{examples} runs of random clients, seed {seed}")
-    machine = type("Clients", (Clients,), {"world": world})
+    machine: type[Clients] = type("Clients", (Clients,), {"world": world})
     phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
     settings = hypothesis.settings(
         max_examples=examples,
@@ -578,3 +582,4 @@ def run(world: World, *, examples: int, seed: int | None, steps: int = STEPS, sh
         if world.violation is None:
             raise
         raise world.violation from flaky
+    return machine.done

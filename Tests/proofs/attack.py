@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hostile clients of `scripts/prove overload`, in a process of their own:
 
-    python -m proofs.attack KIND PORT CA FOLDER [OPTION]
+    python -m proofs.attack KIND PORT CA FOLDER [OPTION...]
 
     user     one user, with many sessions at several addresses: messages, offers, control frames, sessions
     address  one address, with many users: silent connections, half handshakes, messages, guessed tokens
-    crowd N  N sessions that log in at once, and then answer pings
+    crowd N FIRST  N sessions that log in at once, and then answer pings; FIRST others are another process's
     rate N   N connections a second from one address, each with the first message of a handshake
 
 FOLDER is for files that it makes. It goes on until its standard input ends, and prints a line with `ready` once it is
@@ -29,7 +29,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from harness import control, protocol, raw
 from harness.types import Message
@@ -177,7 +177,7 @@ class Attack:
         return work
 
 
-def user(target: Target, _: int) -> Attack:
+def user(target: Target) -> Attack:
     """One user."""
     attack, mallory = Attack(target), protocol.Identity(f"mallory-{os.getpid()}")
     ghost = protocol.Identity(f"ghost-{os.getpid()}")
@@ -191,7 +191,7 @@ def user(target: Target, _: int) -> Attack:
     return attack
 
 
-def address(target: Target, _: int) -> Attack:
+def address(target: Target) -> Attack:
     """One address."""
     attack, source = Attack(target), "127.0.7.1"
     for number in range(6):
@@ -226,8 +226,9 @@ def flood(target: Target, each_second: int, folder: pathlib.Path) -> NoReturn:
 class Crowd(Attack):
     """Sessions that only are there."""
 
-    def __init__(self, target: Target, count: int) -> None:
+    def __init__(self, target: Target, count: int, first: int) -> None:
         super().__init__(target)
+        self._first = first
         self._count, self._users = (
             count,
             [protocol.Identity(f"crowd-{os.getpid()}-{number}") for number in range(-(-count // PER_USER))],
@@ -252,7 +253,8 @@ class Crowd(Attack):
             each.cancel()
 
     async def _stay(self, number: int, gate: asyncio.Semaphore) -> None:
-        identity, source = self._users[number // PER_USER], f"127.0.9.{1 + number // PER_ADDRESS}"
+        identity, place = self._users[number // PER_USER], (self._first + number) // PER_ADDRESS
+        source = f"127.0.9.{1 + place}"
         try:
             async with gate:
                 reader, writer = await asyncio.open_connection(
@@ -294,14 +296,14 @@ async def _frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     return first & 0x0F, await reader.readexactly(size)
 
 
-def crowd(target: Target, count: int) -> Attack:
+def crowd(target: Target, count: int, first: int) -> Attack:
     """So many sessions."""
-    made = Crowd(target, count)
+    made = Crowd(target, count, first)
     made.full.wait(300)
     return made
 
 
-KINDS: dict[str, Callable[[Target, int], Attack]] = {"user": user, "address": address, "crowd": crowd}
+KINDS: dict[str, Callable[..., Attack]] = {"user": user, "address": address, "crowd": crowd}
 
 
 def lines() -> Iterator[str]:
@@ -316,18 +318,22 @@ def give_way() -> None:
     # them have the same share of a processor, whatever nice values there are in them (sched(7), autogroup).
     group = pathlib.Path("/proc/self/autogroup")
     if group.exists():
-        group.write_text("19")
+        try:
+            group.write_text("19")
+        except OSError as error:
+            # A container may show it and not let it be written; without it, the attack takes more from the others.
+            print(f"{group}: {error.strerror}", file=sys.stderr, flush=True)
 
 
-def main(kind: str, port: str, ca: str, folder: str, option: str = "0", *_: Any) -> None:
+def main(kind: str, port: str, ca: str, folder: str, *options: str) -> None:
     """Attacks until the end of standard input."""
     give_way()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     target = Target(int(port), ca)
     if kind == "rate":
-        flood(target, int(option), pathlib.Path(folder))
-    attack = KINDS[kind](target, int(option))
+        flood(target, int(options[0]), pathlib.Path(folder))
+    attack = KINDS[kind](target, *map(int, options))
     print("ready", flush=True)
     for _line in lines():
         pass

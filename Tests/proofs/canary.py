@@ -372,3 +372,15 @@ def report(result: Result) -> str:
         f"{len(result.transfers)} transfers: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
     )
     return "\n".join(lines + [f"PROBLEM  {problem}" for problem in result.problems()])
+
+
+def words(results: list[Result]) -> str:
+    """The figures of all worlds."""
+    looked = sum(sum(each.search.sizes.values()) for each in results)
+    places = sum(len(each.search.sizes) for each in results)
+    hits = sum(len(each.search.findings("sealed")) for each in results)
+    problems = sum(len(list(each.problems())) for each in results)
+    return (
+        f"{sum(len(each.transfers) for each in results)} transfers, {looked / MiB:,.0f} MiB in {places} places looked "
+        f"at: {hits} hits; {problems} problems"
+    )

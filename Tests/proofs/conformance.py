@@ -414,6 +414,7 @@ def slow(binaries: pathlib.Path, folder: pathlib.Path, _seed: int, tell: Tell) -
     descriptors = relay.descriptors()
     tell(f"{len(quiet)} transfers alone, half of them within {middle(quiet):.2f} s, the longest {quiet[-1]:.2f} s")
     tell(f"{'mode':32}{'connections':>12}{'most open':>10}{'last open':>11}{'transfers':>10}{'half':>9}{'longest':>9}")
+    beside, open_at_once, open_last, wrong = list[float](), 0, 0.0, 0
     for mode, (what, most_seconds) in MODES.items():
         for count in (FEW, MANY):
             honest, counted = Honest(relay), Counted(relay.port)
@@ -437,9 +438,25 @@ def slow(binaries: pathlib.Path, folder: pathlib.Path, _seed: int, tell: Tell) -
             if count < LIMIT and ("available:   YES" not in said or "available:   NO" in said):
                 problems.append("the service was not there for the same address")
             yield from (f"-{mode} {count}: {each}" for each in problems)
+            beside, wrong = [*beside, *taken], wrong + len(problems)
+            open_at_once, open_last = max(open_at_once, most), max(open_last, last)
     until(lambda: relay.descriptors() <= descriptors, 30, lambda: f"{relay.descriptors()} of {descriptors}")
     relay.healthy()
     relay.stop()
+    tell(
+        f"{len(MODES)} ways to be slow, {FEW} and {MANY} connections: at most {open_at_once} of an address open, the "
+        f"last after {open_last:.1f} s; {_beside(quiet, sorted(beside))}; {wrong} problems"
+    )
+
+
+def _beside(quiet: list[float], beside: list[float]) -> str:
+    """How long transfers took, where there were any; both are sorted."""
+    if not beside:
+        return "no transfer beside"
+    return (
+        f"{len(beside)} transfers beside, half of them within {middle(beside):.2f} s ({middle(quiet):.2f} s alone), "
+        f"the longest {beside[-1]:.2f} s"
+    )
 
 
 def testssl(binaries: pathlib.Path, folder: pathlib.Path, _seed: int, tell: Tell) -> Iterator[str]:
@@ -451,7 +468,7 @@ def testssl(binaries: pathlib.Path, folder: pathlib.Path, _seed: int, tell: Tell
     program = shutil.which("testssl") or shutil.which("testssl.sh")
     if program is None:
         raise Absent("testssl.sh is not installed")
-    problems: list[str] = []
+    problems, done = list[str](), list[dict[str, str]]()
     for number in range(TRIES):
         report = folder / f"testssl-{number}.json"
         subprocess.run(
@@ -464,14 +481,30 @@ def testssl(binaries: pathlib.Path, folder: pathlib.Path, _seed: int, tell: Tell
             timeout=600,
         )
         done = list(_reported(report))
-        found = [each for each in done if each.get("severity") in SEVERE]
-        tell(f"testssl.sh: {len(done)} findings, {len(found)} of severity medium or above, or warnings")
         problems = list(unexpected(done))
         if not problems or any(not each.endswith(UNCONNECTED) for each in problems):
             break
     yield from problems
+    tell(f"testssl.sh, try {number + 1} of {TRIES}: {figures(done)}")
     relay.healthy()
     relay.stop()
+
+
+def figures(findings: list[dict[str, str]]) -> str:
+    """How many there are, and how many of those that matter are listed here with a reason."""
+    severe = [each for each in findings if each.get("severity") in SEVERE]
+    told = [each for each in severe if not _is_listed(each)]
+    return (
+        f"{len(findings)} findings; of severity medium or above, or warnings: {len(severe) - len(told)} listed with "
+        f"their reason, {len(told)} others"
+    )
+
+
+def _is_listed(finding: dict[str, str]) -> bool:
+    id = finding["id"].partition(" ")[0]
+    if finding["severity"] != "FATAL" and id in OWN:
+        return True
+    return finding["severity"] == "WARN" and bool(re.search(BENIGN.get(id, "$^"), finding.get("finding", "")))
 
 
 def unexpected(findings: list[dict[str, str]]) -> Iterator[str]:
@@ -479,14 +512,8 @@ def unexpected(findings: list[dict[str, str]]) -> Iterator[str]:
     if len(findings) < FEWEST_FINDINGS:
         yield f"testssl.sh has {len(findings)} findings, {FEWEST_FINDINGS} at least when it has looked at all"
     for each in findings:
-        id = each["id"].partition(" ")[0]
-        if each.get("severity") not in SEVERE:
-            continue
-        if each["severity"] != "FATAL" and id in OWN:
-            continue
-        if each["severity"] == "WARN" and re.search(BENIGN.get(id, "$^"), each.get("finding", "")):
-            continue
-        yield f"{each['id']}: {each['severity']}: {each.get('finding')}"
+        if each.get("severity") in SEVERE and not _is_listed(each):
+            yield f"{each['id']}: {each['severity']}: {each.get('finding')}"
 
 
 def _reported(report: pathlib.Path) -> Iterator[dict[str, str]]:

@@ -42,7 +42,8 @@ def encoded(data: bytes) -> str:
         return chr(byte) if plain else f"\\x{byte:02x}"
 
     line = "".join(text(index, byte) for index, byte in enumerate(data))
-    # No line looks like a token or a password that was lost.
+    # No line looks like a token, a password or a key that was lost.
+    line = line.replace("PRIVATE KEY", "PRIVATE\\x20KEY")
     line = re.sub(r"://(?=[^/@]+:[^/@]{6,}@)", ":/\\\\x2f", line)
     return re.sub(r"(Bearer +)(\w)", lambda match: f"{match.group(1)}\\x{ord(match.group(2)):02x}", line)
 

@@ -98,8 +98,8 @@ class Way:
     folder: pathlib.Path
     short: bool
     tell: Callable[[str], None]
-    #: Told of a part that did not end by itself, with its options and how long it took.
-    hung: Callable[[Part, Sequence[str], float], None]
+    #: Told of a part that has written no result, with its options, how long it took, and why.
+    broke: Callable[[Part, Sequence[str], float, str], None]
 
 
 def ran(part: Part, way: Way) -> Result:
@@ -115,14 +115,14 @@ def ran(part: Part, way: Way) -> Result:
     seconds = time.monotonic() - began
     if status == INTERRUPTED:
         raise KeyboardInterrupt
-    if status is None:
-        note = f"it was not over after {limit} minutes, and was ended"
-        way.tell(f"{part.name}: {note}")
-        way.hung(part, options, seconds)
-        return Result(part, "FAIL", seconds, size, (note,))
-    verdict = {0: "PASS", ABSENT: "ABSENT"}.get(status, "FAIL")
-    notes = tuple(json.loads(told.read_text())["notes"]) if told.is_file() else (f"it ended with {status}",)
-    return Result(part, verdict, seconds, size, notes)
+    if told.is_file() and status is not None:
+        verdict = {0: "PASS", ABSENT: "ABSENT"}.get(status, "FAIL")
+        return Result(part, verdict, seconds, size, tuple(json.loads(told.read_text())["notes"]))
+    # It was ended, or killed, or did not even begin.
+    note = f"it was not over after {limit} minutes" if status is None else f"it ended with {status}, and no result"
+    way.tell(f"{part.name}: {note}")
+    way.broke(part, options, seconds, note)
+    return Result(part, "FAIL", seconds, size, (note,))
 
 
 def table(results: Sequence[Result], seed: int) -> str:
@@ -143,9 +143,9 @@ def summary(results: Sequence[Result]) -> str:
     return f"{'; '.join(words)}; {sum(each.seconds for each in results) / 60:.0f} min"
 
 
-def proved(way: Way, seed: int, plan: Iterable[Part] = PLAN) -> tuple[bool, str]:
-    """Runs all of them, also behind one that fails, and tells the table, also when it is interrupted; returns whether
-    none has failed, and the line of all."""
+def proved(way: Way, seed: int, plan: Iterable[Part] = PLAN) -> tuple[int, str]:
+    """Runs all of them, also behind one that fails, and tells the table, also when it is interrupted; returns the exit
+    status, and the line of all. Where none has failed and none could be run, nothing was shown."""
     results: list[Result] = []
     try:
         for part in plan:
@@ -153,4 +153,5 @@ def proved(way: Way, seed: int, plan: Iterable[Part] = PLAN) -> tuple[bool, str]
             way.tell("")
     finally:
         way.tell(table(results, seed))
-    return all(each.verdict != "FAIL" for each in results), summary(results)
+    verdicts = {each.verdict for each in results}
+    return 1 if "FAIL" in verdicts else 0 if "PASS" in verdicts else ABSENT, summary(results)

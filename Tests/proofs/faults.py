@@ -421,12 +421,21 @@ def line(row: Row, found: dict[str, Result]) -> str:
     )
 
 
+def unfinished(name: str, status: int | None, found: dict[str, Result]) -> Iterator[str]:
+    """Why one of the runs of pytest has shown less than it was to show: it did not end, or ended with what no test of
+    its report explains."""
+    if status is None:
+        yield f"what runs {name} was not over after {SECONDS // 60} minutes"
+    elif status not in (0, 1, 5) or (status == 1 and not any(each.failed for each in found.values())):
+        yield f"what runs {name} ended with {status}"
+
+
 def proved(numbers: list[int], folder: pathlib.Path, tell: Callable[[str], None]) -> bool:
     """Runs the tests of the rows, and tells the table."""
     rows = chosen(numbers)
     assert rows, f"there is no row {', '.join(map(str, numbers))}"
     tests = sorted({test for row in rows for test in row.tests})
-    reports = []
+    reports, wrong = list[pathlib.Path](), list[str]()
     for name, marks, more in (
         ("together", "not alone", ["--numprocesses", str(2 * (os.cpu_count() or 1)), "--dist", "loadgroup"]),
         ("alone", "alone", []),
@@ -434,16 +443,15 @@ def proved(numbers: list[int], folder: pathlib.Path, tell: Callable[[str], None]
         report, log = folder / f"{name}.xml", folder / f"{name}.log"
         command = [sys.executable, "-m", "pytest", "-q", "-m", marks, *more, "--junitxml", str(report)]
         status = running.ended([*command, *(TESTS / test for test in tests)], log, SECONDS)
-        if status is None:
-            tell(f"what runs {name} was not over after {SECONDS // 60} minutes")
+        own = [report] if report.exists() else []
+        wrong += unfinished(name, status, results(own, excuses()))
         # 5: there is none of this kind.
         if status not in (0, 5):
             text = log.read_text(encoding="utf-8", errors="replace")
             tell("\n".join(text.splitlines()[-60:]))
-        if report.exists():
-            reports.append(report)
+        reports += own
     found = results(reports, excuses())
-    wrong = [problem for row in rows for problem in problems(row, found)]
+    wrong += [problem for row in rows for problem in problems(row, found)]
     for row in rows:
         tell(line(row, found))
     for problem in dict.fromkeys(wrong):
@@ -454,5 +462,8 @@ def proved(numbers: list[int], folder: pathlib.Path, tell: Callable[[str], None]
     for each in skipped:
         tell(f"ABSENT   {each}")
     bad = sum(bool(list(problems(row, found))) for row in rows)
-    tell(f"{len(rows)} rows: {len(rows) - bad} hold, {bad} fail; {sum(each.passed for each in found.values())} tests")
+    tell(
+        f"{len(rows)} rows: {len(rows) - bad} hold, {bad} fail; {sum(each.passed for each in found.values())} tests, "
+        f"{len(set(wrong))} problems"
+    )
     return not wrong

@@ -2,13 +2,14 @@
 //
 // flood PORT RATE FILE: connects to 127.0.0.1 from one address, RATE times a second, sends what is in FILE on each
 // connection, and hears until the other side has closed it, or for half a second. It prints `ready`; at the end of
-// standard input, what came of the connections, as JSON. In C, since a flood that cannot be made as fast as it can be
-// refused shows nothing.
+// standard input, what came of the connections, as JSON. What could not be connected at all counts as tried, and not as
+// made. In C, since a flood that cannot be made as fast as it can be refused shows nothing.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -30,6 +31,16 @@ static double now(void) {
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);
     return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
+}
+
+// Whether a connection has never come about: it was refused, or nothing has answered yet.
+static int is_none(int descriptor) {
+    int error = 0;
+    struct tcp_info state = {0};
+    socklen_t size = sizeof error, length = sizeof state;
+    getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size);
+    getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &state, &length);
+    return error == ECONNREFUSED || state.tcpi_state == TCP_SYN_SENT;
 }
 
 static void end(int descriptor) {
@@ -72,8 +83,16 @@ static void hear(int poll, const struct epoll_event *event, const char *said, si
         epoll_ctl(poll, EPOLL_CTL_MOD, one, &wanted);
         return;
     }
-    ++*(recv(one, buffer, sizeof buffer, 0) > 0 ? &answered : &closed);
+    ++*(is_none(one) ? &failed : recv(one, buffer, sizeof buffer, 0) > 0 ? &answered : &closed);
     end(one);
+}
+
+static void end_before(double at) {
+    for (; first != last && line[first].at <= at; first = (first + 1) % MOST) {
+        if (made[line[first].descriptor] != line[first].at) continue;
+        failed += is_none(line[first].descriptor);
+        end(line[first].descriptor);
+    }
 }
 
 int main(int count, char **words) {
@@ -101,12 +120,12 @@ int main(int count, char **words) {
             if (events[each].data.fd == STDIN_FILENO) goto over;
             hear(poll, &events[each], said, length);
         }
-        for (; first != last && line[first].at < now() - PATIENCE; first = (first + 1) % MOST)
-            if (made[line[first].descriptor] == line[first].at) end(line[first].descriptor);
+        end_before(now() - PATIENCE);
     }
 over:
-    printf("{\"tried\": %ld, \"tried in a second\": %.0f, \"answered\": %ld, \"connection closed\": %ld, "
+    end_before(now());
+    printf("{\"tried\": %ld, \"made in a second\": %.0f, \"answered\": %ld, \"connection closed\": %ld, "
            "\"no connection\": %ld}\n",
-           tried, (double)tried / (now() - began), answered, closed, failed);
+           tried, (double)(tried - failed) / (now() - began), answered, closed, failed);
     return 0;
 }

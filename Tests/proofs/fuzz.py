@@ -53,6 +53,7 @@ class Decoder:
 
     name: str
     longest: int
+    #: Files below Sources; with `#Type`, only what that type has there.
     sources: tuple[str, ...]
 
 
@@ -243,9 +244,10 @@ def _replay(program: pathlib.Path, outcome: Outcome, committed: pathlib.Path, fa
         outcome.faults.append(f"{outcome.decoder.name}: its corpus does not run to its end")
         return
     subprocess.run([_tool("llvm-profdata"), "merge", "-o", str(profile), str(raw)], check=True)
-    sources = [str(REPOSITORY / "Sources" / path) for path in outcome.decoder.sources]
+    wanted = wanted_lines(outcome.decoder.sources)
+    sources = [REPOSITORY / "Sources" / path for path in wanted]
     exported = subprocess.run(
-        [_tool("llvm-cov"), "export", "-format=lcov", f"-instr-profile={profile}", str(program), *sources],
+        [_tool("llvm-cov"), "export", "-format=lcov", f"-instr-profile={profile}", program, *sources],
         check=True,
         capture_output=True,
         text=True,
@@ -253,11 +255,31 @@ def _replay(program: pathlib.Path, outcome: Outcome, committed: pathlib.Path, fa
     for file in exported.split("end_of_record"):
         if named := re.search(r"^SF:(.*)$", file, re.MULTILINE):
             path = os.path.relpath(named.group(1), REPOSITORY / "Sources")
-            counts = {int(line): int(count) for line, count in re.findall(r"^DA:(\d+),(\d+)", file, re.MULTILINE)}
+            found = ((int(line), int(count)) for line, count in re.findall(r"^DA:(\d+),(\d+)", file, re.MULTILINE))
+            counts = {line: count for line, count in found if line in wanted.get(path, ())}
             outcome.unreached[path] = sorted(line for line, count in counts.items() if not count)
             outcome.lines[path] = len(counts) - len(outcome.unreached[path]), len(counts)
-    missing = set(outcome.decoder.sources) - set(outcome.lines)
+    missing = {path for path, lines in wanted.items() if path not in outcome.lines or not lines}
     outcome.faults += [f"{outcome.decoder.name}: there is no {path}" for path in sorted(missing)]
+
+
+def wanted_lines(sources: Iterable[str]) -> dict[str, set[int]]:
+    """The lines of each file that count; none where there is no such file, or no such type in it."""
+    wanted = dict[str, set[int]]()
+    for path, _, name in (each.partition("#") for each in sources):
+        lines = wanted.setdefault(path, set())
+        file = REPOSITORY / "Sources" / path
+        text = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        if not name:
+            lines |= set(range(1, len(text) + 1))
+            continue
+        is_within = False
+        for number, line in enumerate(text, 1):
+            is_within = is_within or re.match(rf"(?:\w+ )*(?:class|struct|enum|extension) {name}\b", line) is not None
+            if is_within:
+                lines.add(number)
+            is_within = is_within and line != "}"
+    return wanted
 
 
 def _merged(program: pathlib.Path, decoder: Decoder, folder: pathlib.Path) -> list[bytes]:

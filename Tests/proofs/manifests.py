@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from harness import manifests, measure, protocol
 from harness.processes import Process
 from harness.relay import Relay
+from harness.sealed import CHUNK
 from harness.sealed_tree import Tree
 from harness.waiting import TooLate, background, until
 
@@ -25,6 +26,8 @@ class Outcome:
     """What came of one."""
 
     what: str
+    #: Bytes that it has at least.
+    least: int
     sent: int
     seconds: float
     memory: int
@@ -38,10 +41,21 @@ class Outcome:
         """What is wrong, a line each."""
         if self.code not in ("protocol_error", "no_space") or self.status not in (74, 76):
             yield f"{self.what}: {self.code}, and exit status {self.status}"
+        # The last chunk does not count as sent.
+        if self.sent + CHUNK < self.least:
+            yield f"{self.what}: refused after {self.sent:,} bytes of {self.least:,}"
+        if not self.said:
+            yield f"{self.what}: refused without a word"
+        if not self.memory:
+            yield f"{self.what}: of the receiver's memory nothing was seen"
         if self.memory > MEMORY:
             yield f"{self.what}: {self.memory / MiB:.0f} MiB of memory, {MEMORY / MiB:.0f} MiB at most"
         if self.left:
             yield f"{self.what}: something is left in the folder"
+
+    def words(self) -> str:
+        """What came of it, in short."""
+        return f"{self.what}: {self.code} after {self.sent / 1e9:.2f} GB, {self.memory / MiB:.0f} MiB of memory"
 
     def row(self) -> str:
         """For a terminal."""
@@ -54,18 +68,19 @@ def measured(relay: Relay, folder: pathlib.Path, *, entries: int, size: int) -> 
     """Sends one of so many entries, announced as it is, whose sender then has nothing of it; and one of so many bytes,
     of which nothing was announced."""
     summary = f'{{"names":["top"],"kind":"folder","entries":{entries + 1},"bytes":0}}'
-    yield _sent(relay, folder, f"{entries:,} entries", manifests.many_files(b"top", entries), summary)
+    least = entries * len(manifests.file(b"0" * 8, 1))
+    yield _sent(relay, folder, f"{entries:,} entries", least, manifests.many_files(b"top", entries), summary)
     # No record ends with a chunk: something is left over at the end of each.
     records = manifests.long_links(b"tops", size)
-    yield _sent(relay, folder, f"{size / 1e9:.3g} GB", records, '{"names":["tops"],"kind":"folder"}')
+    yield _sent(relay, folder, f"{size / 1e9:.3g} GB", size, records, '{"names":["tops"],"kind":"folder"}')
 
 
-def _sent(relay: Relay, folder: pathlib.Path, what: str, records: Iterable[bytes], summary: str) -> Outcome:
+def _sent(relay: Relay, folder: pathlib.Path, what: str, least: int, records: Iterable[bytes], summary: str) -> Outcome:
     receiver = relay.person("bob", folder)
     receiving = receiver.receive()
     # Behind it comes no content, and no end.
     manifest = manifests.Manifest(records, b"")
-    outcome = Outcome(what, 0, 0, 0, None, 0, [], "")
+    outcome = Outcome(what, least, 0, 0, 0, None, 0, [], "")
     began = time.monotonic()
     with relay.client("mallory") as mallory:
         offered = mallory.offer(receiver.name, Tree([], []), summary=summary)
@@ -82,7 +97,7 @@ def _sent(relay: Relay, folder: pathlib.Path, what: str, records: Iterable[bytes
         outcome.status = -1
     receiving.kill()
     outcome.left = receiver.received()
-    outcome.said = receiving.err().strip().splitlines()[-1].partition(f"{mallory.name}: ")[2]
+    outcome.said = receiving.err().strip().rpartition("\n")[2].partition(f"{mallory.name}: ")[2]
     return outcome
 
 

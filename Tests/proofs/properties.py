@@ -36,21 +36,24 @@ WORLDS = {"one relay": one_relay, "three nodes": three_nodes}
 
 def proved(binaries: pathlib.Path, folder: pathlib.Path, examples: int, seed: int, tell: Callable[[str], None]) -> bool:
     """Runs so many examples in each world; the rounds of a seed are repeated by the seed that is printed with each."""
-    messages = 0
+    messages, runs, good = 0, 0, True
     for number, (name, made) in enumerate(WORLDS.items()):
         world = made(binaries, folder / f"world-{number}")
-        began, done = time.monotonic(), 0
+        began, done, ended = time.monotonic(), 0, 0
         while done < examples:
             count, part = min(ROUND, examples - done), (seed + done) % 2**32
             try:
-                run(world, examples=count, seed=part)
+                ended += run(world, examples=count, seed=part)
             except Violation as violation:
                 tell(f"{name}: {violation}\n  repeated by: --seed {part} properties --examples {count}")
                 return False
             done += count
-            tell(f"{name}: {done} runs in {time.monotonic() - began:.0f} s")
+            tell(f"{name}: {ended} runs in {time.monotonic() - began:.0f} s")
         tell(f"{name}: " + ", ".join(f"{count} x {what}" for what, count in sorted(world.seen.items())))
-        messages += sum(world.seen.values())
+        if ended < examples or not world.seen:
+            good = False
+            tell(f"PROBLEM  {name}: {ended} runs came to their end, of {examples}; {sum(world.seen.values())} messages")
+        messages, runs = messages + sum(world.seen.values()), runs + ended
         processes.stop_since(0)
-    tell(f"{examples * len(WORLDS)} runs, {messages} messages of relays, all as the model has it")
-    return True
+    tell(f"{runs} of {examples * len(WORLDS)} runs, {messages} messages of relays, all as the model has it")
+    return good

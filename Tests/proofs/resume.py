@@ -51,6 +51,9 @@ class Outcome:
         if not self.equal:
             yield "the content differs"
         for who, count in (("sender", self.sender_read), ("receiver", self.receiver_read)):
+            # What was left was read, so that a meter that has seen less has not seen it.
+            if count <= (1 - self.killed_at) * self.size / 2:
+                yield f"the {who} was seen to read {count / MiB:.1f} MiB, which is not what was left"
             if count > self.allowed * self.size:
                 yield f"the {who} read {count / self.size:.1%} of the file, {self.allowed:.0%} at most"
         if self.first_byte > FIRST_BYTE:
@@ -64,8 +67,11 @@ class Outcome:
                 f"the sender read {self.sender_read / self.size:7.2%} after the restart (at most {self.allowed:.0%})",
                 f"the receiver   {self.receiver_read / self.size:7.2%}",
                 f"first new byte {self.first_byte:7.2f} s after both were connected (at most {FIRST_BYTE} s)",
-                f"whole rest     {self.seconds:7.2f} s",
                 *(f"PROBLEM  {problem}" for problem in self.problems()),
+                f"{self.size / MiB:,.0f} MiB, killed at {self.killed_at:.1%}: the sender read "
+                f"{self.sender_read / self.size:.1%} again, the receiver {self.receiver_read / self.size:.1%} (at most "
+                f"{self.allowed:.0%}), the first new byte after {self.first_byte:.2f} s, all after {self.seconds:.1f} s"
+                f"; {len(list(self.problems()))} problems",
             ]
         )
 

@@ -93,7 +93,8 @@ def _is_there(file: str, separator: str, function: str) -> bool:
 def in_a_line(error: Exception) -> str:
     """What a proof, or a command that it has run, ended with."""
     if not isinstance(error, subprocess.CalledProcessError | subprocess.TimeoutExpired):
-        return str(error)
+        name = "" if isinstance(error, AssertionError) and str(error) else f"{type(error).__name__}: "
+        return " ".join(f"{name}{error}".split())[:1000]
     words = [error.cmd] if isinstance(error.cmd, str | os.PathLike) else error.cmd
     command = " ".join(map(str, words))[:200].replace("\n", " ")
     if isinstance(error, subprocess.TimeoutExpired):

@@ -109,6 +109,30 @@ def aborted(start: Callable[[], Relay], folder: pathlib.Path) -> tuple[bool, boo
     return of_relay, of_client, of_other
 
 
+#: Where the kernel's own word is on core files: a name in the folder of the process, or a program that gets them.
+CORE_PATTERN = pathlib.Path("/proc/sys/kernel/core_pattern")
+
+
+def cores(
+    of_relay: bool, of_client: bool, of_other: bool, pattern: str = "", limit: int | None = None
+) -> tuple[list[str], str | None]:
+    """What is wrong with the core files that `aborted` has seen, and why they could not be seen at all: where any other
+    program leaves none, that the relay leaves none shows nothing."""
+    pattern = pattern or CORE_PATTERN.read_text().strip()
+    limit = resource.getrlimit(resource.RLIMIT_CORE)[1] if limit is None else limit
+    found = [f"{who} left a core file" for who, has in (("the relay", of_relay), ("a client", of_client)) if has]
+    if of_other:
+        return found, None
+    if limit == 0:
+        return found, "core files: their hard limit is 0; with `ulimit -H -c unlimited` they can be seen"
+    if pattern.startswith("core") and "/" not in pattern:
+        return [*found, f"another program left no core file, where kernel.core_pattern is {pattern}"], None
+    return (
+        found,
+        f"core files: kernel.core_pattern is {pattern}; with `sysctl kernel.core_pattern=core` they can be seen",
+    )
+
+
 def _cores(folder: pathlib.Path) -> set[pathlib.Path]:
     return {path for path in folder.iterdir() if path.name.startswith("core") and path.is_file()}
 
@@ -276,32 +300,59 @@ def table_of_keys(running: dict[str, int], over: dict[str, int]) -> str:
     return "\n".join(lines)
 
 
+@dataclasses.dataclass
+class Outcome:
+    """What came of all but the canary."""
+
+    #: Cases of memcheck that are as they have to be.
+    cases: int = 0
+    #: What is wrong with keys, what is on a disk, and core files.
+    keys: int = 0
+    stored: int = 0
+    cores: int = 0
+    problems: list[str] = dataclasses.field(default_factory=list)
+    #: What could not be seen here, and why.
+    unseen: str | None = None
+
+    def words(self) -> str:
+        """Its figures."""
+        return (
+            f"{self.cases} of {len(CASES)} cases of memcheck as they have to be, {self.keys} problems of keys, "
+            f"{self.stored} things on a disk, {self.cores} core files"
+        )
+
+
 def proved(
     binaries: pathlib.Path, folder: pathlib.Path, started: Callable[[pathlib.Path], Relay], tell: Callable[[str], None]
-) -> bool:
+) -> Outcome:
     """All of it but the canary, which is looked for by `canary.prove`."""
-    found: list[str] = []
+    outcome = Outcome()
     for case in CASES:
         seen = compared(binaries, folder, case)
         tell(f"{case:10}{seen.decisions:>4} decisions by a secret, in {seen.places} places")
-        found += [] if seen.is_good else [f"{case}: {seen.said[-2000:]}"]
+        outcome.cases += seen.is_good
+        outcome.problems += [] if seen.is_good else [f"{case}: {seen.said[-2000:]}"]
     of_keys = kept(started(folder / "keys"), folder)
     tell(table_of_keys(*of_keys[:2]))
-    found += problems_of_keys(*of_keys)
-    found += (on := list(stored(started(folder / "disk"), folder)))
+    outcome.problems += (left := list(problems_of_keys(*of_keys)))
+    outcome.keys = len(left)
+    outcome.problems += (on := list(stored(started(folder / "disk"), folder)))
+    outcome.stored = len(on)
     tell(f"a relay through which a file goes: {len(on)} things on a disk")
     nodes = Cluster(binaries, folder / "nodes", env={"RELAY_LOG_LEVEL": "notice"})
-    found += (on := list(stored_by_nodes(nodes, folder / "nodes")))
+    outcome.problems += (on := list(stored_by_nodes(nodes, folder / "nodes")))
+    outcome.stored += len(on)
     nodes.stop()
     tell(f"three nodes through which files go: {len(on)} things on a disk")
     of_relay, of_client, of_other = aborted(lambda: started(folder / "aborted"), folder)
-    nothing = "" if of_other else ": nothing shown, the kernel writes none here"
     tell(
         f"core files after SIGABRT: {int(of_relay)} of the relay, {int(of_client)} of a client,"
-        f" {int(of_other)} of another program{nothing}"
+        f" {int(of_other)} of another program"
     )
-    found += [f"{who} left a core file" for who, has in (("the relay", of_relay), ("a client", of_client)) if has]
+    wrong, outcome.unseen = cores(of_relay, of_client, of_other)
+    outcome.cores = of_relay + of_client
+    outcome.problems += wrong
     processes.stop_since(0)
-    for problem in found:
+    for problem in outcome.problems:
         tell(f"PROBLEM  {problem}")
-    return not found
+    return outcome

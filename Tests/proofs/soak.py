@@ -29,6 +29,8 @@ FAULT, STEP = 20.0, 1.0
 WARM_UP = 0.25
 #: How much more a node may need in the last quarter of the rest than in its first one.
 SLOPE = 0.01
+#: Which part of what is carried without a pause is carried meanwhile, faults and all: half, at least and at most.
+HALF = (0.35, 0.65)
 #: How many times what the others have needed at most a node may need that is started again and again: none of its lives
 #: is long enough for a slope.
 PEAK = 1.5
@@ -92,6 +94,11 @@ class Series:
             f"({self.slope():+.1%}), {max(self.memory) / MiB:6.1f} MiB at most   descriptors "
             f"{', '.join([*idle[:1], f'{max(self.descriptors)} at most', *idle[1:]])}"
         )
+
+    def words(self) -> str:
+        """What came of it, in short."""
+        _, last = self._quarters()
+        return f"{self.name} {self.slope():+.1%} ({last / MiB:.1f} MiB), {self.idle[-1] - self.idle[0]:+} descriptors"
 
     def grows(self) -> bool:
         """Whether its memory has grown by more than it may."""
@@ -188,7 +195,14 @@ class Outcome:
         never = [kind for kind in KINDS if kind not in self.faults]
         found += [f"too short for a slope: there was no {', no '.join(never)}"] if self.faults and never else []
         found += [] if self.transfers else ["nothing was carried"]
+        least, most = HALF
+        if self.transfers and not least * self.full <= self.rate <= most * self.full:
+            found.append(f"{self.load():.0%} of the full load were carried, between {least:.0%} and {most:.0%} wanted")
         return found + self.failed[:20]
+
+    def load(self) -> float:
+        """Which part of the full load was carried."""
+        return self.rate / self.full if self.full else 0.0
 
     def table(self) -> str:
         """For a terminal."""
@@ -200,6 +214,9 @@ class Outcome:
                 *(self.lives.rows() if self.lives else ()),
                 *([f"{self.planted} looks were made larger"] if self.planted else []),
                 *(f"PROBLEM  {each}" for each in self.problems()),
+                f"{self.seconds / 60:.0f} min, {self.transfers} transfers at {self.load():.0%} of the full load, "
+                f"{len(self.faults)} faults; {', '.join(each.words() for each in self.series)}; "
+                f"{len(self.problems())} problems",
             ]
         )
 
@@ -215,8 +232,8 @@ class Soak:
         self.carried, self.transfers, self.planted = 0, 0, 0
         self.warm = 0.0
 
-    def _carry(self, couple: Couple, pause: Callable[[float], float], until_when: float) -> None:
-        """One transfer after the other, with the pauses that are asked for."""
+    def _carry(self, couple: Couple, rate: float, until_when: float) -> None:
+        """One transfer after the other, with pauses such that so many bytes a second are carried at most."""
         chance = random.Random(f"{self._seed} {couple.number}")
         while time.monotonic() < until_when:
             with self._lock:
@@ -229,20 +246,22 @@ class Soak:
             with self._lock:
                 self.carried += size
                 self.transfers += 1
-            self._stop.wait(pause(time.monotonic() - began))
+            self._stop.wait(max(0.0, size / rate - (time.monotonic() - began)))
 
-    def _all(self, pause: Callable[[float], float], seconds: float) -> None:
-        end = time.monotonic() + seconds
-        working = [background(self._carry, couple, pause, end) for couple in self._world.couples]
+    def _all(self, rate: float, seconds: float) -> None:
+        """All couples, with so many bytes a second together at most."""
+        end, each_rate = time.monotonic() + seconds, rate / len(self._world.couples)
+        working = [background(self._carry, couple, each_rate, end) for couple in self._world.couples]
         for each in working:
             each.result(seconds + chaos.SECONDS * 2)
 
     def measured(self, minutes: float, plant: str | None = None) -> Outcome:
         """All of it: first as much as it can carry, then half of that with faults."""
         nodes = self._world.cluster.members()
-        probe = 10.0
-        self._all(lambda _: 0.0, probe)
-        full, self.carried, self.transfers = self.carried / probe, 0, 0
+        began = time.monotonic()
+        self._all(float("inf"), 10)
+        full, self.carried, self.transfers = self.carried / (time.monotonic() - began), 0, 0
+        assert full, "nothing was carried"
         # The last one may be killed; what it uses is another process's then.
         series, lives = [Series(node.name, node.pid) for node in nodes[:-1]], Lives(nodes[-1])
         _idle(nodes)
@@ -253,7 +272,7 @@ class Soak:
         seconds = minutes * 60
         looking = background(self._look, series, lives, plant)
         breaking = background(self._break, seconds)
-        self._all(lambda spent: spent, seconds)
+        self._all(full / 2, seconds)
         self._stop.set()
         faults = breaking.result(chaos.SECONDS)
         looking.result(30)

@@ -49,6 +49,8 @@ class Outcome:
         if self.ratio is not None and self.ratio < least:
             yield f"{self.ratio:.2f} files for each that rsync copies, {least} at least"
         for who, memory in (("sender", self.sender_memory), ("receiver", self.receiver_memory)):
+            if not memory:
+                yield f"of the {who}'s memory nothing was seen"
             if memory > self.most_memory:
                 yield f"the {who} has used {memory / MiB:.0f} MiB, {self.most_memory / MiB:.0f} MiB at most"
 
@@ -61,11 +63,18 @@ class Outcome:
                 lines.append(f"{name:14}{self.files / statistics.median(taken):10,.0f} files/s  ({each} s)")
         if self.ratio is not None:
             lines.append(f"{'ratio':14}{self.ratio:10.2f}  (at least 1.0)")
-        lines += [
-            f"{'sender':14}{self.sender_memory / MiB:10.0f} MiB  (at most {self.most_memory / MiB:.0f} MiB)",
-            f"{'receiver':14}{self.receiver_memory / MiB:10.0f} MiB",
-        ]
-        return "\n".join(lines + [f"PROBLEM  {problem}" for problem in self.problems()])
+        problems = list(self.problems())
+        rate = f"{self.files / statistics.median(self.relay):,.0f} files/s, " if self.relay else ""
+        beside = f"{self.ratio:.2f} for each of rsync (at least 1.0), " if self.ratio is not None else ""
+        return "\n".join(
+            [
+                *lines,
+                *(f"PROBLEM  {problem}" for problem in problems),
+                f"{self.files:,} files, {rate}{beside}{self.sender_memory / MiB:.0f} MiB of the sender and "
+                f"{self.receiver_memory / MiB:.0f} MiB of the receiver (at most {self.most_memory / MiB:.0f}); "
+                f"{len(problems)} problems",
+            ]
+        )
 
 
 def make(top: pathlib.Path, files: int, folders: int, size: int) -> None:

@@ -2,6 +2,7 @@
 """Planted failures: for every check at least one change to the tree that it has to notice."""
 
 import json
+import os
 
 from . import swift_rules
 
@@ -60,6 +61,16 @@ def known(fixed: str) -> list[dict[str, str]]:
     return [
         {"package": "swift-log", "id": "CVE-0", "source": "X", "introduced": "0", "fixed": fixed, "about": "planted"}
     ]
+
+
+def page(*changes: tuple[str, str]) -> str:
+    """docs/architecture.md with something else in it: unchanged, and so no failure to find, where that is not there."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    with open(os.path.join(root, "docs/architecture.md"), encoding="utf-8") as file:
+        text = file.read()
+    for old, new in changes:
+        text = text.replace(old, new, 1)
+    return text
 
 
 UNCHECKED = "    // SAFETY: planted\n    final class C{0}: @unchecked Sendable {{}}\n"
@@ -146,6 +157,14 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ),
     (
         "scattered",
+        SERVER + ".swift",
+        {
+            SERVER + ".swift": swift("final class Planted {\n    package var told: (() -> Void)?\n}"),
+            SERVER + "+Parts.swift": swift("extension Planted {\n    func b() { told = nil }\n}"),
+        },
+    ),
+    (
+        "scattered",
         CLIENT + ".swift",
         {
             CLIENT + ".swift": swift(
@@ -184,6 +203,12 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ),
     ("circles", "Sources/RedisTransport/Codec/Planted.swift", swift("let planted: RedisClient? = nil")),
     ("circles", "Sources/WSProtocol/Fields/Planted.swift", swift("extension ServerMessage {}")),
+    ("order", "Sources/WSProtocol/Messages/Planted.swift", swift("let planted: WebSocketLimits? = nil")),
+    (
+        "order",
+        "Sources/WSProtocol/WebSocket/WebSocketRules.swift",
+        {"docs/architecture.md": page(("`WSProtocol/WebSocket` |", "Planted |"))},
+    ),
     ("documented", SERVER + ".swift", swift("struct Planted {}")),
     ("licence", SERVER + ".swift", "let planted = 1\n"),
     ("licence", "scripts/planted", "#!/usr/bin/env bash\ntrue\n"),
@@ -249,12 +274,37 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("links", "docs/architecture.md", "`PlantedMachine.state`\n"),
     ("links", "docs/architecture.md", "`Broker+Planted`\n"),
     ("links", "Tests/Cluster/README.md", "`planted_fault[both ways]`\n"),
-    ("walks", "docs/architecture.md", "## A token\n\n2 files:\n\n1. `Broker/Broker` has it.\n"),
+    ("walks", "docs/architecture.md", page(("13 files; those", "12 files; those"))),
     (
         "walks",
         "docs/architecture.md",
-        "## A token\n\n11 files:\n\n1. `Broker`, `BrokerService`, `Cluster`, `ControlHandler`, `HomeTransfers`,\n"
-        "   `Pipe`, `RelayResponder`, `Route`, `SessionOutbox`, `SessionTable`, `TokenIssuer`.\n",
+        page(("13 files; those", "14 files; those"), ("`LoopMeter` counts", "`LoopMeter`, `Placement` counts")),
+    ),
+    ("walks", "docs/architecture.md", page(("## A notification between nodes", "## Planted"))),
+    ("walks", "docs/architecture.md", page(("(uses: `Files/SourceTree`)", "(`Files/SourceTree`)"))),
+    (
+        "walks",
+        "docs/architecture.md",
+        page(("and `Session/SealingParty` seals the request", "(`Session/SealingParty`)")),
+    ),
+    (
+        "messages",
+        "docs/architecture.md",
+        page(("`TransferBroker/Limits/Holdings` | the", "`TransferBroker/Limits/Limit` | the")),
+    ),
+    (
+        "messages",
+        "Sources/TransferBroker/Limits/Holdings.swift",
+        {"docs/architecture.md": page(("`TransferBroker/Limits/Holdings` | the", "Planted | the"))},
+    ),
+    ("messages", "Sources/RelayNode/Planted.swift", swift("let planted = ClientMessage.Kind.ping == .note")),
+    (
+        "messages",
+        "Sources/RelayNode/Planted.swift",
+        swift(
+            "func planted(_ message: ClientMessage) {\n    switch message {\n    case .ping: break\n"
+            "    default: break\n    }\n}"
+        ),
     ),
     ("words", "docs/planted.md", "Who" + "ever writes this\n"),
     ("words", "docs/planted.md", "| a cell | some" + "body |\n"),

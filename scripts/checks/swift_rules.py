@@ -364,6 +364,22 @@ def circles(tree: Tree) -> Problems:
                     yield path, line, f"{name} is of {other}, which depends on {folder}: a circle"
 
 
+def order(tree: Tree) -> Problems:
+    """The tables of docs/architecture.md have the folders of a target from the bottom up."""
+    target, places = "", dict[str, list[str]]()
+    for line in tree.text("docs/architecture.md").splitlines():
+        target = match.group(1) if (match := re.match(r"Of `(\w+)`, from the bottom up", line)) else target
+        target = "" if line.startswith("#") else target
+        if match := re.match(r"\| `(?:(\w+)/)?(\w+)` \|", line):
+            places.setdefault(match.group(1) or target, []).append(match.group(2))
+    for target in sorted({path.split("/")[1] for path in tree.swift("Sources/")}):
+        uses, listed = folder_uses(tree, target), places.get(target, [])
+        for folder, others in uses.items():
+            for other, (name, path, number) in others.items():
+                if folder not in listed or other not in listed[: listed.index(folder)]:
+                    yield path, number, f"{name} is of {other}, which docs/architecture.md does not have above {folder}"
+
+
 def folder_uses(tree: Tree, target: str) -> dict[str, dict[str, Place]]:
     """For each folder of a target, the folders whose types it names, each with the first place: (name, path, line)."""
     declaration = re.compile(

@@ -144,28 +144,85 @@ def links(tree: Tree) -> Problems:
 
 
 # The walks of docs/architecture.md, with the files that each may have at most.
-WALKS = {"`send`, file by file": 24, "A chunk on one node": 14, "A token": 10}
+WALKS = {
+    "`send`, file by file": 24,
+    "A chunk on one node": 13,
+    "A token": 13,
+    "A notification between nodes": 28,
+}
+NAMED = re.compile(r"`(?:\w+/)*([A-Z][\w+]*)`")
 
 
 def walks(tree: Tree) -> Problems:
     """The walks in docs/architecture.md are as short as they have to be, each with as many files as it says."""
     page, text = "docs/architecture.md", tree.text("docs/architecture.md")
     files = {os.path.basename(path).removesuffix(".swift") for path in tree.swift("Sources/")}
-    for title, limit in WALKS.items():
-        section = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
-        if not section:
-            yield page, 0, f"there is no walk: {title}"
+    found = set()
+    for section in re.finditer(r"^## ([^\n]*)\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL):
+        title, line = section.group(1), line_of(text, section.start())
+        steps = "".join(re.findall(r"^\d+\. .*\n(?: {3}.*\n)*", section.group(2), re.MULTILINE))
+        # What is in brackets would be counted nowhere.
+        for brackets in re.findall(r"\((?!uses:)([^()]*)\)", steps):
+            for name in NAMED.findall(brackets):
+                if name in files:
+                    yield page, line, f"{title}: {name} is in brackets: it is a step, or behind `uses:`"
+        if title not in WALKS:
             continue
-        line = line_of(text, section.start())
-        steps = "".join(re.findall(r"^\d+\. .*\n(?: {3}.*\n)*", section.group(1), re.MULTILINE))
-        # What is in brackets is beside the way.
-        named = re.findall(r"`(?:\w+/)*([A-Z][\w+]*)`", re.sub(r"\([^()]*\)", "", steps))
-        count = len({name for name in named if name in files})
-        said = re.search(r"\b(\d+) files\b", section.group(1))
+        found.add(title)
+        count = len({name for name in NAMED.findall(re.sub(r"\([^()]*\)", "", steps)) if name in files})
+        said = re.search(r"\b(\d+) files\b", section.group(2))
         if not said or int(said.group(1)) != count:
             yield page, line, f"{title}: its steps name {count} files, which the text before them does not say"
-        if not 0 < count <= limit:
-            yield page, line, f"{title}: {count} files, {limit} at most"
+        if not 0 < count <= WALKS[title]:
+            yield page, line, f"{title}: {count} files, {WALKS[title]} at most"
+    for title in WALKS.keys() - found:
+        yield page, 0, f"there is no walk: {title}"
+
+
+# The targets through which a client's message goes on the relay, and how to find the places that are about one: its
+# case and its type, and what the parts of the broker call what it leads to.
+RELAY = (
+    "Sources/WSProtocol/",
+    "Sources/TransferBroker/",
+    "Sources/StreamRelay/",
+    "Sources/RelayNode/",
+    "Sources/RelayCluster/",
+)
+MESSAGES = {
+    "accept": re.compile(
+        r"(?<![\w)\]?])\.accept\b|\bstruct Accept\b|\bClientMessage\.Accept\b|\.accepted\(\s*by:|\bfunc accepted\("
+        r"|\b\w*[rR]efusalOfAccept\b|\bstartDownload\(SessionID\b"
+    ),
+    "note": re.compile(
+        r"(?<![\w)\]?])\.note\b|\bstruct Note\b|\bcase note\(|\.noted\(\s*by:|\bfunc noted\(|\btellNote\b"
+        r"|\bnoteToReceiver\b"
+    ),
+}
+SWITCH = re.compile(
+    r"^([ \t]*)(?:\w+ )*switch (?:message|notice|notification) \{\n(.*?)^\1\}", re.MULTILINE | re.DOTALL
+)
+
+
+def messages(tree: Tree) -> Problems:
+    """docs/architecture.md has the files that a client's message touches; no switch over messages has a default."""
+    page, text = "docs/architecture.md", tree.text("docs/architecture.md")
+    table = re.search(
+        r"^### The files that a new message of a client touches\n.*?(?=^#|\Z)", text, re.MULTILINE | re.DOTALL
+    )
+    rows = re.findall(r"^\| `([\w/+]+)` \|(.*)\|(.*)\|$", table.group(0), re.MULTILINE) if table else []
+    for column, (message, pattern) in enumerate(MESSAGES.items(), 1):
+        listed = {f"Sources/{row[0]}.swift" for row in rows if row[column].strip()}
+        touched = {path for path in tree.swift(*RELAY) if pattern.search(tree.code(path))}
+        for path in sorted(touched - listed):
+            yield path, 0, f"is about `{message}`, which the table of files in {page} does not say"
+        for path in sorted(listed - touched):
+            yield page, 0, f"{path} has nothing about `{message}`"
+    for path in tree.swift(*RELAY):
+        code = tree.code(path)
+        for match in SWITCH.finditer(code):
+            default = re.search(rf"^{match.group(1)}default:", match.group(2), re.MULTILINE)
+            if default:
+                yield path, line_of(code, match.start(2) + default.start()), "a switch over messages with a default"
 
 
 def described(tree: Tree) -> Problems:

@@ -33,8 +33,10 @@ MACHINE_RULES = (
     (r"@discardableResult", "a result of a state machine is never dropped"),
 )
 
-# A variable that the whole target can write: no access level but `internal`.
-VARIABLE = re.compile(r"^[ \t]*(?:(?:weak|lazy|unowned|internal)[ \t]+)*var[ \t]+(\w+)\b([^\n{]*)(\{?)", re.MULTILINE)
+# A variable that the whole target, or the whole package, can write.
+VARIABLE = re.compile(
+    r"^[ \t]*(?:(?:weak|lazy|unowned|internal|package)[ \t]+)*var[ \t]+(\w+)\b([^\n{]*)(\{?)", re.MULTILINE
+)
 INITIALIZER = re.compile(r"\binit[?!]?[ \t]*[(<]")
 MUTATING = re.compile(r"\bmutating\s+func\s+(\w+)")
 # Methods of the standard library that change a value.
@@ -121,7 +123,7 @@ def without_blocks(text: str, opening: re.Pattern[str] | None = None) -> str:
 
 
 def variables(body: Body) -> Iterator[tuple[str, int]]:
-    """(name, position) of the stored variables of a type that the whole target can write."""
+    """(name, position) of the stored variables of a type that its whole target can write."""
     flat = without_blocks(body.text)
     for match in VARIABLE.finditer(flat):
         is_observed = re.match(r"\s*(?:didSet|willSet)\b", body.text[match.end() :])
@@ -137,7 +139,7 @@ def written(tree: Tree, target: str) -> str:
 
 
 def scattered(tree: Tree) -> Problems:
-    """Variables of a type that only the type writes are private: its extensions that write them are in its file."""
+    """Variables that, of a target, only their type writes are private: extensions that write them are in its file."""
     for target in targets(tree):
         everything, ending = list(bodies(tree, target)), written(tree, target)
         for body in everything:

@@ -3,14 +3,16 @@
 
     tally.py FOLDER SKIPS
 
-FOLDER holds JUnit files (*.xml) and `steps`, lines of a step's name, a tab and its exit status. A failed step counts as
-one failure unless its JUnit file already has one. SKIPS has a line for each test that may be skipped: its name, a
+FOLDER holds JUnit files (*.xml), what proofs have told (NAME.json, of a step `scripts/prove NAME ...`), and `steps`,
+lines of a step's name, a tab and its exit status. A failed step counts as one failure unless its JUnit file already has
+one. SKIPS has a line for each test that may be skipped: its name, a
 colon, and the reason.
 """
 
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 import sys
@@ -81,6 +83,16 @@ def steps(path: str) -> Iterator[tuple[str, int]]:
             yield name, int(status)
 
 
+def notes(folder: str, step: str) -> tuple[str, ...]:
+    """What a proof has told of what does not hold, when that step is one."""
+    proof = re.match(r"scripts/prove (\w+)", step)
+    path = os.path.join(folder, f"{proof.group(1)}.json") if proof else ""
+    if not os.path.exists(path):
+        return ()
+    with open(path, encoding="utf-8") as file:
+        return tuple(note[:WIDTH] for note in json.load(file)["notes"][:LINES])
+
+
 def tally(folder: str, skips: str) -> tuple[Any, ...]:
     """(number that passed, those that failed, number of excused skips)."""
     allowed = excuses(skips)
@@ -106,7 +118,7 @@ def tally(folder: str, skips: str) -> tuple[Any, ...]:
         elif status == 0:
             passed += 1
         else:
-            failed.append(Case(f"{name} (exit status {status})", "failed"))
+            failed.append(Case(f"{name} (exit status {status})", "failed", notes(folder, name)))
     return passed, failed, excused
 
 

@@ -7,7 +7,7 @@ import CommandLineInterface
 struct CompletionsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "completions",
-        abstract: "Print what a shell needs to complete commands, options and the names of peers.",
+        abstract: "Print a script with which a shell completes commands, options and the names of peers.",
         discussion: """
             The names are those of the profile; the relay is not asked. Once for each shell:
 

@@ -13,10 +13,10 @@ struct FetchCommand: AsyncParsableCommand {
         commandName: "fetch",
         abstract: "Get files and folders that another client shares.",
         discussion: """
-            Asks the one who shares, who need not do anything, and stores what comes as receive does: existing files are \
-            never overwritten, and what was interrupted goes on, with the same command too. A sharer who is not there is \
-            waited for, for as long as --timeout allows; with --no-wait, 10 seconds without an answer are a failure. \
-            Nothing is taken but what was asked for.
+            Asks the sharing client, whose user need not do anything, and stores the files as receive does: existing \
+            files are never overwritten, and the same command resumes an interrupted transfer. The command waits for a \
+            sharer that is offline, for as long as --timeout allows; with --no-wait, 10 seconds without an answer are a \
+            failure. Files that were not asked for are refused.
 
             Examples:
               relay-client fetch alice report.pdf
@@ -30,12 +30,12 @@ struct FetchCommand: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     @Argument(
-        help: "The name of the one who shares.", completion: PeerCompletion.name,
+        help: "Name of the user who shares.", completion: PeerCompletion.name,
         transform: { try PeerName.argument($0) })
     var sharer: PeerName
 
     // Empty, so that a mistyped option is told before a missing path.
-    @Argument(help: "What to get: paths as list prints them.")
+    @Argument(help: "Paths to fetch, as list prints them.")
     var paths: [String] = []
 
     @Option(help: "Folder to store files in; - is standard output, for one file.", completion: .directory)
@@ -43,7 +43,7 @@ struct FetchCommand: AsyncParsableCommand {
 
     @Flag(
         name: .customLong("skip-existing"),
-        help: "Do not fetch files that are there already with the same size and time.")
+        help: "Skip files that exist already with the same size and time.")
     var skipsExisting = false
 
     @Flag(name: .customLong("preserve"), help: "Set permissions and make symbolic links as they are shared.")

@@ -12,8 +12,8 @@ struct ListCommand: AsyncParsableCommand {
         commandName: "list",
         abstract: "Show what another client shares with you.",
         discussion: """
-            Prints the names that are shared, or what is in a folder of them, each with the size of a file. Someone who \
-            shares on several computers is shown with what all of them have. With --no-wait, 10 seconds without an \
+            Prints the names that are shared, or the names in a shared folder, with the sizes of files. For a user who \
+            shares on several computers, the list has the names of all of them. With --no-wait, 10 seconds without an \
             answer are a failure.
 
             Examples:
@@ -26,7 +26,7 @@ struct ListCommand: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     @Argument(
-        help: "The name of the one who shares.", completion: PeerCompletion.name,
+        help: "Name of the user who shares.", completion: PeerCompletion.name,
         transform: { try PeerName.argument($0) })
     var sharer: PeerName
 

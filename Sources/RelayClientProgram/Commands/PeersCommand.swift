@@ -10,10 +10,10 @@ import WSProtocol
 struct PeersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "peers",
-        abstract: "Show and check who is behind the names that this profile knows.",
+        abstract: "Show and verify the identities of the peers that this profile knows.",
         discussion: """
-            The identity of a name is pinned at the first contact, and another one is refused from then on. That the \
-            first one is right is certain only when two people have compared its fingerprint.
+            The identity of a name is pinned at the first contact, and another one is refused from then on. Only a \
+            comparison of fingerprints between two people makes certain that the first one is right.
             """,
         subcommands: [List.self, Verify.self, Add.self, Forget.self, Policy.self], defaultSubcommand: List.self
     )
@@ -81,10 +81,10 @@ struct PeersCommand: AsyncParsableCommand {
     struct Verify: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "verify",
-            abstract: "Compare fingerprints with someone there was contact with.",
+            abstract: "Compare fingerprints with a peer after the first contact.",
             discussion: """
-                Prints the fingerprints of both sides, for two people to read to each other on another way than through \
-                the relay, on the phone for example, and asks whether they agree.
+                Prints the fingerprints of both sides, and asks whether they agree, after two people have read them to \
+                each other without the relay, for example on the phone.
                 """
         )
 
@@ -106,7 +106,7 @@ struct PeersCommand: AsyncParsableCommand {
             let (profile, store) = (try client.profile(), PeerStore(client.directory))
             guard let pin = try store.pin(of: name) else {
                 throw ClientError.command(
-                    "there was no contact with \(name) yet; a fingerprint that came another way is taken by: "
+                    "there was no contact with \(name) yet; to add a fingerprint that the user has given you: "
                         + "relay-client peers add \(name) FINGERPRINT",
                     .usage
                 )
@@ -161,10 +161,11 @@ struct PeersCommand: AsyncParsableCommand {
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "add",
-            abstract: "Take a fingerprint that came another way, before any contact or after it.",
+            abstract:
+                "Add a fingerprint that a peer has given you without the relay, before or after the first contact.",
             discussion: """
-                The user behind the name has to have this fingerprint, from the first contact on. The other side \
-                prints it with whoami. Example:
+                From then on, no other identity is accepted under the name. The other side prints its fingerprint with \
+                whoami. Example:
                   relay-client peers add bob 4q7xm-0c2ke-8ttwz-9h3vn-51rdb
                 """
         )
@@ -205,10 +206,10 @@ struct PeersCommand: AsyncParsableCommand {
     struct Forget: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "forget",
-            abstract: "Forget who is behind a name: the next contact is the first again.",
+            abstract: "Forget the identity of a peer: the next contact counts as the first.",
             discussion: """
-                For someone whose identity has changed, with a new computer for example, and who has said so on another \
-                way than through the relay.
+                For a peer whose identity has changed, for example with a new computer, and whose user has told you so \
+                without the relay.
                 """
         )
 

@@ -12,12 +12,12 @@ extension PeersCommand {
     struct Policy: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "policy",
-            abstract: "Show or set what receive does with all that a peer offers, without asking each time.",
+            abstract: "Show or set how receive answers the offers of a peer, instead of asking each time.",
             discussion: """
-                Without a name, prints all policies; with a name alone, that one. What is given is changed, and the rest \
-                stays as it is. A policy is about a name, and holds for the identity that is pinned under it, from the \
-                first contact on; another identity is refused in any case. A receive that runs follows it from the next \
-                offer on.
+                Without a name, prints all policies; with a name alone, that one. Options that are given change the \
+                policy, and its other parts stay. A policy belongs to a name, and applies to the identity that is pinned \
+                under it, from the first contact on; another identity is refused in any case. A receive that runs \
+                follows a change from the next offer on.
 
                 Examples:
                   relay-client peers policy alice accept --output ~/From/alice --max-size 2G --max-day 20G
@@ -33,17 +33,17 @@ extension PeersCommand {
         var name: PeerName?
 
         @Argument(
-            help: "What becomes of an offer: ask, accept or refuse.",
+            help: "How to answer an offer: ask, accept or refuse.",
             completion: .list(SenderPolicy.Answer.allCases.map(\.rawValue)), transform: { try answer($0) })
         var answer: SenderPolicy.Answer?
 
-        @Option(help: "Folder for what comes from this peer.", completion: .directory)
+        @Option(help: "Folder for the files of this peer.", completion: .directory)
         var output: String?
 
         @Option(help: "Decline larger transfers; such as 500M or 1.5G.", transform: { try ByteSize($0) })
         var maxSize: ByteSize?
 
-        @Option(help: "Decline what would be more than this on one day.", transform: { try ByteSize($0) })
+        @Option(help: "Decline transfers that exceed this sum of a day.", transform: { try ByteSize($0) })
         var maxDay: ByteSize?
 
         @OptionGroup var exec: ExecOptions

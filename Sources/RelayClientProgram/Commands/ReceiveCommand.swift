@@ -14,24 +14,24 @@ struct ReceiveCommand: AsyncParsableCommand {
         abstract: "Receive files and folders, and ask before accepting each transfer.",
         discussion: """
             Runs until it is interrupted. Existing files are not overwritten: a second "a.txt" becomes "a (1).txt", \
-            and a second folder "photos" becomes "photos (1)". What was interrupted is kept for a week, and goes on when \
-            the sender comes back.
+            and a second folder "photos" becomes "photos (1)". Interrupted transfers are kept for a week, and resume \
+            when the sender comes back.
 
-            With --overwrite, a file takes the place of the one of its name, in one step, once all of the transfer has \
-            arrived and is verified; nothing happens to the old one before. What is in a folder goes into the one of \
-            its name, where files that do not come stay. Links are not followed, and only a file replaces a file: what \
-            would take the place of a folder, or of a link, is stored as "a (1).txt", and that is told. A transfer goes \
-            on as it was begun: with or without --overwrite.
+            With --overwrite, a received file replaces the file of the same name, in one step, once the whole transfer \
+            has arrived and is verified; the old file stays untouched until then. The files of a received folder are put \
+            into the folder of the same name, whose other files stay. Links are not followed, and a file replaces \
+            nothing but a file: where a folder or a link has its name, the file is stored as "a (1).txt", and a message \
+            says so. A transfer that was begun with --overwrite resumes with it, and one without it resumes without.
 
-            What `peers policy` says about a sender holds here, too. Of two rules the stricter one wins: a policy to \
-            refuse or to ask also with --yes, which answers for senders without a policy alone, and the smaller of two \
-            sizes. --output and --exec of the command line are taken instead of those of a policy. Without a terminal, \
-            what would be asked about is declined at once.
+            The policies of `peers policy` apply here, too, and the stricter of two rules applies: a sender whose policy \
+            is to refuse or to ask is refused or asked about with --yes as well, and of two sizes the smaller one is the \
+            limit. --output and --exec of the command line replace those of a policy. Without a terminal, an offer that \
+            needs a question is declined at once.
 
             The command of --exec runs for each file and folder of a transfer, one after the other, without a shell \
             and without a time limit, and finds RELAY_FILE, RELAY_FROM, RELAY_SIZE and RELAY_TRANSFER in its \
             environment; $RELAY_FILE and the others may also stand among its arguments. The file is stored and \
-            confirmed before: a command that fails is told, and changes nothing.
+            confirmed before the command runs: one that fails is reported, and changes nothing.
 
             Examples:
               relay-client receive --output ~/Downloads
@@ -66,12 +66,12 @@ struct ReceiveCommand: AsyncParsableCommand {
 
     @Flag(
         name: .customLong("skip-existing"),
-        help: "Do not receive files that are there already with the same size and time.")
+        help: "Skip files that exist already with the same size and time.")
     var skipsExisting = false
 
     @Flag(
         name: .customLong("overwrite"),
-        help: "Replace files of the same name, and put folders into those of their name.")
+        help: "Replace files of the same name, and merge folders of the same name.")
     var replacesExisting = false
 
     @Flag(name: .customLong("preserve"), help: "Set permissions and make symbolic links as they were sent.")

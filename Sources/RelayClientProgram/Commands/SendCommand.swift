@@ -15,10 +15,10 @@ struct SendCommand: AsyncParsableCommand {
         abstract: "Send files and folders, and wait until they are delivered.",
         discussion: """
             Sends all of it as one transfer to each receiver, sealed so that only the receiver can read it, and prints \
-            "delivered" once the receiver has verified and stored everything. With several receivers, each gets it by \
-            itself: none waits for one that is offline, slow or asks its person. Standard input goes to all of them \
-            at the pace of the slowest, who is dropped when it takes nothing for 60 s. A transfer that is cut goes on from where it was, for as \
-            long as --timeout allows; the same command goes on with one that was interrupted.
+            "delivered" once the receiver has verified and stored everything. Each of several receivers gets a transfer \
+            of its own, and waits for no other. Standard input goes to all of them at the pace of the slowest, which is \
+            dropped when it takes nothing for 60 s. A transfer that is cut resumes where it stopped, for as long as \
+            --timeout allows; the same command resumes one that was interrupted.
 
             Examples:
               relay-client send bob report.pdf
@@ -45,7 +45,7 @@ struct SendCommand: AsyncParsableCommand {
     @Option(
         parsing: .singleValue,
         help: ArgumentHelp(
-            "Leave out what is called like this, such as '*.o' or .git, in the folders that are sent; repeatable.",
+            "Leave out names that match, such as '*.o' or .git, in the folders that are sent; repeatable.",
             valueName: "pattern"))
     var exclude: [String] = []
 
@@ -58,7 +58,7 @@ struct SendCommand: AsyncParsableCommand {
     @Option(
         name: .customLong("verify"), parsing: .singleValue,
         help: ArgumentHelp(
-            "Send only to the one with this fingerprint, as whoami prints it there; repeatable.",
+            "Send to NAME only if its fingerprint, which whoami prints there, is this one; repeatable.",
             valueName: "name=fingerprint"),
         transform: { try ExpectedPeer($0) })
     var expected: [ExpectedPeer] = []

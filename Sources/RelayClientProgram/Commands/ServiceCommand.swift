@@ -18,7 +18,8 @@ struct ServiceCommand: AsyncParsableCommand {
             abstract: "Print a systemd unit that keeps receive running for this user.",
             discussion: """
                 All paths in it are absolute: it needs neither HOME nor a shell, and its profile may be moved to where \
-                it can be written. What it accepts, peers policy says. Arguments behind -- are those of receive.
+                it can be written. The policies of peers policy say what it accepts. Arguments behind -- are those of \
+                receive.
 
                 Examples:
                   relay-client peers policy alice accept --output ~/From/alice
@@ -31,7 +32,8 @@ struct ServiceCommand: AsyncParsableCommand {
         @OptionGroup var global: GlobalOptions
 
         @Option(
-            help: "Folder that it runs in, for all whose policy names no other (default: the current one).",
+            help:
+                "Folder to run in, and to store files in unless the sender's policy names another (default: the current one).",
             completion: .directory)
         var output = "."
 

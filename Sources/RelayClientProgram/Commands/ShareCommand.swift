@@ -11,10 +11,10 @@ struct ShareCommand: AsyncParsableCommand {
         commandName: "share",
         abstract: "Let others list and fetch files and folders.",
         discussion: """
-            Runs until it is interrupted. Others see each file and folder under its last name, with all that is in it \
-            when they ask, and fetch it without a question here. With --with, those who are not named cannot tell that \
-            anything is shared. Links are never followed: nothing but what is shared is read. With --receive, the same \
-            session receives as well.
+            Runs until it is interrupted. Others see each file and folder under its last name, with the content that it \
+            has when they ask, and fetch it without a question here. Users whom --with does not name cannot tell that \
+            anything is shared. Links are never followed, so that nothing outside the shared folders is read. With \
+            --receive, the same session receives as well.
 
             Examples:
               relay-client share ~/Public

@@ -10,11 +10,11 @@ import WSProtocol
 struct TransfersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "transfers",
-        abstract: "Show transfers that were begun and are not complete, and go on with them.",
+        abstract: "Show transfers that were begun and are not complete, resume them, or give them up.",
         discussion: """
-            Both sides remember a transfer for a week after it was worked on last, and what came of it is kept as long. \
-            The same send goes on with it, to a receive that runs in the same folder; so does resume, on either side. An \
-            ID may be shortened to a beginning that only one of them has, and a - in front may be left out.
+            Both sides remember an incomplete transfer, and keep its content, for a week after the last attempt. The \
+            same send resumes it, with a receive that runs in the same folder; so does resume, on either side. An ID may \
+            be shortened to a beginning that only one transfer has, and a - in front may be left out.
             """,
         subcommands: [List.self, Forget.self, Resume.self], defaultSubcommand: List.self
     )
@@ -26,7 +26,7 @@ struct TransfersCommand: AsyncParsableCommand {
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "list",
-            abstract: "Print each of them: which way, with whom, what, and since when.")
+            abstract: "Print each transfer: direction, peer, content, and when it was begun.")
 
         @OptionGroup var global: GlobalOptions
 
@@ -55,8 +55,9 @@ struct TransfersCommand: AsyncParsableCommand {
     struct Forget: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "forget",
-            abstract: "Give a transfer up, and remove what came of it.",
-            discussion: "What is complete already stays. The other side is not told; there, it begins again or ends."
+            abstract: "Give up a transfer, and remove its incomplete files.",
+            discussion:
+                "Files that are complete stay. The other side is not told; there, the transfer begins again or ends."
         )
 
         @OptionGroup var global: GlobalOptions
@@ -88,10 +89,11 @@ struct TransfersCommand: AsyncParsableCommand {
     struct Resume: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "resume",
-            abstract: "Go on with a transfer.",
+            abstract: "Resume a transfer.",
             discussion: """
-                One that is sent goes on as with the send that began it. One that is received goes on in the folder that \
-                it was begun in, once its sender is back; this ends with it, and takes nothing else.
+                A transfer that this profile sends resumes as with the send that began it. One that it receives resumes \
+                in the folder in which it was begun, once its sender is back; the command accepts no other transfer, and \
+                ends with this one.
                 """
         )
 

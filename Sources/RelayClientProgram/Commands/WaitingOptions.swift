@@ -7,11 +7,11 @@ import TransferClient
 
 /// How long a command waits for someone else.
 struct WaitingOptions: ParsableArguments {
-    @Flag(name: .customLong("no-wait"), help: "Do not wait for someone who is not there.")
+    @Flag(name: .customLong("no-wait"), help: "Do not wait for a client that is offline.")
     var doesNotWait = false
 
     @Option(
-        help: "Give up when nothing has moved for this long, such as 30s, 10m (the default) or 24h.",
+        help: "Give up when no byte has moved for this long, such as 30s, 10m (the default) or 24h.",
         transform: { try TimeSpan($0) })
     var timeout = TimeSpan.patience
 
@@ -21,7 +21,7 @@ struct WaitingOptions: ParsableArguments {
         }
     }
 
-    /// Whether someone who is not there is waited for.
+    /// Whether a client that is offline is waited for.
     var waits: Bool { !doesNotWait }
     /// How long to go on while nothing moves.
     var patience: TimeAmount { timeout.amount }

@@ -43,7 +43,9 @@ final class ControlConnection: Sendable {
         let overdue = ConnectionError(upgradeUnanswered: relay)
         do {
             let answer = try await channel.eventLoop.submit {
-                try Self.startUpgrade(target, relay: relay, channel: channel, queue: queue, words: words)
+                try ControlUpgrade.start(on: channel, of: relay) {
+                    ControlMessageHandler(queue: queue, words: words, relay: relay)
+                }
             }.flatMap { $0 }.bounded(by: deadline, or: overdue).get()
             if case .refused(let answer) = answer {
                 let answer = try await answer.bounded(by: deadline, or: overdue).get()
@@ -127,38 +129,6 @@ final class ControlConnection: Sendable {
         defer { timer.cancel() }
         for try await message in messages { return message }
         return nil
-    }
-
-    private static func startUpgrade(
-        _ target: RequestTarget, relay: RelayURL, channel: any Channel,
-        queue: ControlMessageHandler.Messages.Continuation, words: LastWords
-    ) throws -> EventLoopFuture<ControlUpgrade> {
-        let pipeline = channel.pipeline.syncOperations
-        let encoder = HTTPRequestEncoder()
-        let decoder = HTTPCoding.decoder()
-        let head = HTTPRequestHead(
-            version: .http1_1, method: .GET, uri: target.target, headers: HTTPCoding.headers(for: target)
-        )
-        let configuration = NIOTypedHTTPClientUpgradeConfiguration<ControlUpgrade>(
-            upgradeRequestHead: head,
-            upgraders: [ControlUpgrader { ControlMessageHandler(queue: queue, words: words, relay: relay) }],
-            notUpgradingCompletionHandler: { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let promise = channel.eventLoop.makePromise(of: HTTPResponse.self)
-                    do {
-                        try channel.pipeline.syncOperations.addHandler(HTTPResponseHandler(promise: promise))
-                    } catch {
-                        promise.fail(error)
-                    }
-                    return .refused(promise.futureResult)
-                }
-            }
-        )
-        let upgrade = NIOTypedHTTPClientUpgradeHandler(
-            httpHandlers: [encoder, decoder], upgradeConfiguration: configuration
-        )
-        try pipeline.addHandlers([encoder, decoder, upgrade])
-        return upgrade.upgradeResultFuture
     }
 }
 
@@ -339,9 +309,6 @@ final class ControlUpgrader: NIOTypedHTTPClientProtocolUpgrader {
     let supportedProtocol = "websocket"
     let requiredUpgradeHeaders: [String] = []
 
-    /// The subprotocol that both sides speak.
-    static let subprotocol = "relay.v1"
-
     private let key: WebSocketKey
     private let handler: @Sendable () -> ControlMessageHandler
 
@@ -356,11 +323,11 @@ final class ControlUpgrader: NIOTypedHTTPClientProtocolUpgrader {
     func addCustom(upgradeRequestHeaders: inout HTTPHeaders) {
         upgradeRequestHeaders.add(name: "Sec-WebSocket-Key", value: key.text)
         upgradeRequestHeaders.add(name: "Sec-WebSocket-Version", value: "13")
-        upgradeRequestHeaders.add(name: "Sec-WebSocket-Protocol", value: Self.subprotocol)
+        upgradeRequestHeaders.add(name: "Sec-WebSocket-Protocol", value: ProtocolDefaults.subprotocol)
     }
 
     func shouldAllowUpgrade(upgradeResponse: HTTPResponseHead) -> Bool {
-        key.fault(subprotocol: Self.subprotocol) { upgradeResponse.headers[$0] } == nil
+        key.fault(subprotocol: ProtocolDefaults.subprotocol) { upgradeResponse.headers[$0] } == nil
     }
 
     func upgrade(channel: any Channel, upgradeResponse: HTTPResponseHead) -> EventLoopFuture<ControlUpgrade> {
@@ -379,4 +346,41 @@ enum ControlUpgrade: Sendable {
     case done
     /// It is not; the answer follows.
     case refused(EventLoopFuture<HTTPResponse>)
+
+    /// Asks `relay` for it on a connection to it.
+    ///
+    /// - Parameters:
+    ///   - key: that of the request.
+    ///   - handler: makes what comes behind the WebSocket.
+    static func start(
+        on channel: any Channel, of relay: RelayURL, key: WebSocketKey = WebSocketKey(),
+        handler: @escaping @Sendable () -> ControlMessageHandler
+    ) throws -> EventLoopFuture<ControlUpgrade> {
+        let target = relay.controlTarget
+        let encoder = HTTPRequestEncoder()
+        let decoder = HTTPCoding.decoder()
+        let head = HTTPRequestHead(
+            version: .http1_1, method: .GET, uri: target.target, headers: HTTPCoding.headers(for: target)
+        )
+        let configuration = NIOTypedHTTPClientUpgradeConfiguration<ControlUpgrade>(
+            upgradeRequestHead: head,
+            upgraders: [ControlUpgrader(key: key, handler: handler)],
+            notUpgradingCompletionHandler: { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let promise = channel.eventLoop.makePromise(of: HTTPResponse.self)
+                    do {
+                        try channel.pipeline.syncOperations.addHandler(HTTPResponseHandler(promise: promise))
+                    } catch {
+                        promise.fail(error)
+                    }
+                    return .refused(promise.futureResult)
+                }
+            }
+        )
+        let upgrade = NIOTypedHTTPClientUpgradeHandler(
+            httpHandlers: [encoder, decoder], upgradeConfiguration: configuration
+        )
+        try channel.pipeline.syncOperations.addHandlers([encoder, decoder, upgrade])
+        return upgrade.upgradeResultFuture
+    }
 }

@@ -123,8 +123,8 @@ struct ReceiveSettings: Sendable {
     var fetched: [String]?
     /// Whether the same session shares as well.
     var alsoShares = false
-    /// Tells of offers that are refused, where nothing else is told.
-    var complaints: Reporter?
+    /// Reports offers that are refused, where nothing else is reported.
+    var refusalReporter: Reporter?
 
     /// How many contents may come at once, of which `large` are not small.
     var parallelDownloads: (large: Int, all: Int) { isOnce ? (1, 1) : output.parallelDownloads }

@@ -24,7 +24,8 @@ struct ControlConnector: ControlConnecting {
     var environment: SessionEnvironment {
         SessionEnvironment(
             relay: relay, sealing: sealing, records: records, connector: self, streams: HTTPStreams(connector: self),
-            clock: EventLoopClock(loop: dialer.group.any()), reporter: reporter, interrupt: interrupt, executor: home
+            clock: PatientClock(clock: EventLoopClock(loop: dialer.group.any())), reporter: reporter,
+            interrupt: interrupt, executor: home
         )
     }
 

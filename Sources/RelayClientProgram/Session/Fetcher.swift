@@ -55,6 +55,7 @@ struct Fetcher: SessionPart {
     private var hasAsked = false
     private var hasToldOfSilence = false
     private var hasToldOfCrowd = false
+    private var generator = SystemRandomNumberGenerator()
     private var over: SessionEnding?
 
     init(_ settings: FetchSettings, environment: SessionEnvironment, queue: EventQueue<SessionEvent>) {
@@ -65,7 +66,7 @@ struct Fetcher: SessionPart {
         var inner = environment
         if settings.paths == nil { inner.reporter = Reporter(mode: .silent) }
         var receiving = settings.receiving
-        receiving.complaints = environment.reporter
+        receiving.refusalReporter = environment.reporter
         receiver = Receiver(receiving, ask: nil, requests: requests, environment: inner, queue: queue)
     }
 
@@ -291,7 +292,7 @@ struct Fetcher: SessionPart {
         } else if receiver.awaitsAnother {
             machine.restarted(now: now)
         } else {
-            machine.broke(now: now)
+            machine.broke(now: now, using: &generator)
         }
     }
 

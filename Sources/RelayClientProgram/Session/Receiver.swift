@@ -205,7 +205,7 @@ struct Receiver: SessionPart {
     private mutating func refuse(_ ring: ServerMessage.Ring, _ error: ClientError, on outbox: Outbox) {
         let code = error.failureCode(or: .cannotWrite)
         outbox.post(.decline(.init(id: outbox.nextID(), transfer: ring.transfer, code: code)))
-        let reporter = settings.complaints ?? environment.reporter
+        let reporter = settings.refusalReporter ?? environment.reporter
         if let report = refused.add(error, from: ring.from) { reporter.report(report) }
     }
 

@@ -111,7 +111,7 @@ struct SendAttempt {
         case .offered(let offered) where offered.transfer == transfer: noticed(offered.state, now: now)
         case .start(let start) where start.transfer == transfer && start.role == .upload:
             accepted(now: now)
-            result.isAwaited = true
+            result.isAttached = true
             return run(machine.received(message, now: now), start)
         case .note(let note) where note.transfer == transfer: return noted(note.payload, now: now)
         case .progress(let progress) where progress.transfer == transfer && progress.bytes > receivedBytes:

@@ -64,7 +64,7 @@ struct Sender: SessionPart {
     mutating func add(_ job: SendJob) {
         guard jobs.add(job) else {
             if let index = sendings.firstIndex(where: { $0.job.shownID == job.shownID }) {
-                sendings[index].attempt?.superseded()
+                sendings[index].tell { $0.superseded() }
             }
             return
         }
@@ -111,7 +111,7 @@ struct Sender: SessionPart {
                 continue
             }
             update(index, now: now) { $0.connectionLost(error) }
-            if let error { sendings[index].reason = error.summary }
+            if let error { sendings[index].delivery.connectionLost(error.summary) }
         }
     }
 
@@ -146,7 +146,7 @@ struct Sender: SessionPart {
         case .upload(let event):
             guard let index = sendings.firstIndex(where: { $0.attempt?.transfer == transfer }) else { return }
             if case .streaming = event {
-                sendings[index].retry.started(now: now)
+                sendings[index].delivery.started(now: now)
                 receiverMoved(sendings[index].job.peer, now: now)
             }
             update(index, now: now) { $0.uploadChanged(event, now: now) }
@@ -158,20 +158,16 @@ struct Sender: SessionPart {
     }
 
     mutating func deadlinePassed(now: NIODeadline) {
+        let busy = Set(sendings.lazy.filter(\.delivery.isStreaming).map(\.job.peer))
         for index in sendings.indices {
-            // From then on only the connection is missing.
-            if let notBefore = sendings[index].notBefore, notBefore <= now { sendings[index].notBefore = nil }
             update(index, now: now) { $0.deadlinePassed(now: now) }
-            guard let deadline = sendings[index].retry.deadline, deadline <= now else { continue }
-            let peer = sendings[index].job.peer
-            if sendings.contains(where: { $0.job.peer == peer && $0.retry.state == .streaming }) {
-                sendings[index].retry.othersMoved(now: now)
-            } else {
+            let isReceiverBusy = busy.contains(sendings[index].job.peer)
+            if sendings[index].delivery.deadlinePassed(isReceiverBusy: isReceiverBusy, now: now) {
                 update(index, now: now) { $0.timedOut() }
             }
         }
-        while let index = sendings.firstIndex(where: { $0.attempt == nil && $0.retry.isOverdue(now: now) }) {
-            giveUp(index, sendings[index].reason ?? "\(environment.relay) had not answered yet")
+        while let index = sendings.firstIndex(where: { $0.delivery.state == .over }) {
+            giveUp(index, sendings[index].delivery.reason ?? "\(environment.relay) had not answered yet")
         }
         for asked in sendings.compactMap(\.askedAt) { waited(since: asked, now: now) }
         for peer in lookups.deadlinePassed(now: now) { notFound(peer, .unanswered, now: now) }
@@ -203,7 +199,7 @@ struct Sender: SessionPart {
 
     /// Ends. What is on its way to others, they ask for again: they are not told that they shall not have it.
     mutating func stop() {
-        for index in sendings.indices where isSharing { sendings[index].attempt?.connectionLost(nil) }
+        for index in sendings.indices where isSharing { sendings[index].tell { $0.connectionLost(nil) } }
     }
 
     /// Takes what may go now. Returns whether there was anything.
@@ -213,8 +209,7 @@ struct Sender: SessionPart {
         while !isInterrupted, let (item, waits) = order.next() {
             guard let job = jobs[item.transfer] else { continue }
             count += 1
-            let retry = RetryMachine(patience: patience, now: now)
-            sendings.append(Sending(job: job, number: count, waits: waits, retry: retry))
+            sendings.append(Sending(job, number: count, .init(waits: waits, patience: patience, now: now)))
         }
         return count > before
     }
@@ -222,14 +217,16 @@ struct Sender: SessionPart {
     // MARK: - Offers
 
     private mutating func offer(on outbox: Outbox, now: NIODeadline) {
-        for index in sendings.indices where sendings[index].isDue(now) {
+        for index in sendings.indices where sendings[index].delivery.isDue(now: now) {
             let peer = sendings[index].job.peer
             lookUp(peer, on: outbox, now: now)
             // Then the receiver can be told what is found.
-            if sendings[index].isAgain, lookups.peer(peer) != nil { recheck(index) }
+            guard sendings[index].delivery.needsCheck, lookups.peer(peer) != nil else { continue }
+            sendings[index].delivery.rechecks()
+            sendings[index].job.recheck(telling: queue)
         }
         while let index = sendings.firstIndex(where: {
-            $0.isDue(now) && !$0.isAgain && lookups.peer($0.job.peer) != nil
+            $0.delivery.isDue(now: now) && !$0.delivery.needsCheck && lookups.peer($0.job.peer) != nil
         }) { offer(index, on: outbox, now: now) }
     }
 
@@ -243,7 +240,7 @@ struct Sender: SessionPart {
 
     /// The relay does not say who a receiver is.
     private mutating func notFound(_ peer: PeerName, _ outcome: SendMachine.Outcome, now: NIODeadline) {
-        let waiting = sendings.filter { $0.job.peer == peer && $0.isDue(now) }.map(\.job.shownID)
+        let waiting = sendings.filter { $0.job.peer == peer && $0.delivery.isDue(now: now) }.map(\.job.shownID)
         for id in waiting {
             guard let index = sendings.firstIndex(where: { $0.job.shownID == id }), !sendings[index].revert() else {
                 continue
@@ -265,26 +262,21 @@ struct Sender: SessionPart {
                 environment: environment, now: now, tell: { [queue] in queue.post(.work(transfer, .upload($0))) }
             )
             guard let attempt else { throw .sealing(.malformed(.offer)) }
-            sendings[index].attempt = attempt
+            sendings[index].begin(attempt)
         } catch {
-            return fail(index, error, telling: nil)
+            fail(index, error, telling: nil)
         }
-        sendings[index].notBefore = nil
-    }
-
-    private mutating func recheck(_ index: Int) {
-        sendings[index].isRechecking = true
-        sendings[index].job.recheck(telling: queue)
     }
 
     private mutating func rechecked(_ transfer: TransferID, _ error: ClientError?, now: NIODeadline) {
-        guard let index = sendings.firstIndex(where: { $0.job.shownID == transfer }) else { return }
-        sendings[index].isRechecking = false
-        sendings[index].isAgain = false
-        guard let error else { return }
+        // An attempt that counts again finds out by itself.
+        guard let index = sendings.firstIndex(where: { $0.job.shownID == transfer }),
+            sendings[index].delivery.state == .rechecking
+        else { return }
+        guard let error else { return sendings[index].delivery.rechecked() }
         guard let change = error.change else { return fail(index, error, telling: .cannotRead) }
         // The receiver still waits for what it was.
-        if sendings[index].isAccepted { sayGoodbye(to: sendings[index].job, .sourceChanged) }
+        if sendings[index].delivery.isAccepted { sayGoodbye(to: sendings[index].job, .sourceChanged) }
         changed(index, change, now: now)
     }
 
@@ -293,23 +285,18 @@ struct Sender: SessionPart {
     /// The content is not what it was when it was looked at: looks at it once more, to send what is there now as
     /// another transfer. The receiver has been told so.
     private mutating func changed(_ index: Int, _ change: FileError, now: NIODeadline) {
-        sendings[index].withdrawFormer()
-        let (old, reporter) = (sendings[index], environment.reporter)
-        guard old.restarts < TransferDefaults.mostRestarts else {
-            return fail(index, .file(change.again(old.restarts + 1)), telling: .cannotRead)
+        let (old, reporter) = (sendings[index].job, environment.reporter)
+        if let error = sendings[index].restart(change, now: now) {
+            return fail(index, .file(error), telling: .cannotRead)
         }
-        guard !old.job.tree.readsPipe else { return fail(index, .file(change), telling: .cannotRead) }
-        forget(old.job)
-        let next = old.anew(patience, now: now)
-        let job = next.job
-        if isSharing { offered.remove(old.job.shownID) }
-        order.becomes(old.job.shownID, job.shownID)
-        jobs.become(old.job, job)
-        sendings[index] = next
-        reporter.report(.introduced(old.job.label))
+        let job = sendings[index].job
+        forget(old)
+        if isSharing { offered.remove(old.shownID) }
+        order.becomes(old.shownID, job.shownID)
+        jobs.become(old, job)
+        reporter.report(.introduced(old.label))
         reporter.report(
-            .restarted(old.job.shownID, as: job.shownID, message: "\(change.what); it is sent again from the beginning")
-        )
+            .restarted(old.shownID, as: job.shownID, message: "\(change.what); it is sent again from the beginning"))
         // What is left out was said when it was looked at first.
         job.rescan(telling: queue) { reporter.report(.detail($0)) }
     }
@@ -323,7 +310,7 @@ struct Sender: SessionPart {
             let job = sendings[index].job
             jobs.replace(job, by: job.with(tree))
             sendings[index].job = job.with(tree)
-            sendings[index].isRechecking = false
+            sendings[index].delivery.rescanned()
         case .failure(let error):
             // While it was looked at, something in it was changed once more.
             if let change = error.change { return changed(index, change, now: now) }
@@ -334,39 +321,32 @@ struct Sender: SessionPart {
     /// The others have waited for this receiver of the same input too long. One that is being sent to ends by itself.
     private mutating func dropped(_ transfer: TransferID) {
         guard let index = sendings.firstIndex(where: { $0.job.shownID == transfer }) else { return }
-        sendings[index].isDropped = true
-        if sendings[index].attempt == nil {
+        sendings[index].delivery.dropped()
+        if sendings[index].delivery.state == .over {
             fail(index, SourcePipe.dropping(sendings[index].job.peer), telling: .timedOut)
-        } else if sendings[index].attempt?.isUploading == false {
-            sendings[index].attempt?.timedOut()
+        } else {
+            sendings[index].tell { if !$0.isUploading { $0.timedOut() } }
         }
     }
 
     /// Lets one try know of something.
     private mutating func update(_ index: Int, now: NIODeadline, _ event: (inout SendAttempt) -> Void) {
-        guard var attempt = sendings[index].attempt else { return }
-        let before = attempt.result
-        event(&attempt)
-        sendings[index].attempt = attempt
-        sendings[index].settleFormer()
+        guard let before = sendings[index].attempt?.result, let attempt = sendings[index].tell(event) else { return }
         if attempt.result.isTaken, !before.isTaken {
             waited(since: attempt.offeredAt, now: now)
-            sendings[index].reason = nil
-            sendings[index].retry.connected(now: now)
+            sendings[index].delivery.taken(now: now)
             demands.append(.answered)
         }
         guard let wait = attempt.answeredAfter, !before.isAccepted else { return }
         if !isSharing { sendings[index].remember(attempt.receiver, in: environment) }
-        sendings[index].isAccepted = true
-        // A receiver who has accepted looks for the relay too, and may be later than this side.
-        sendings[index].waits = true
+        sendings[index].delivery.accepted()
         order.accepted(sendings[index].job.shownID, after: wait)
     }
 
     /// A receiver that is busy with one content is there for the others.
     private mutating func receiverMoved(_ peer: PeerName, now: NIODeadline) {
         for index in sendings.indices where sendings[index].job.peer == peer {
-            sendings[index].retry.othersMoved(now: now)
+            sendings[index].delivery.othersMoved(now: now)
         }
     }
 
@@ -381,15 +361,11 @@ struct Sender: SessionPart {
         guard let attempt = sendings[index].attempt, let outcome = attempt.outcome else { return }
         let (job, result) = (attempt.job, attempt.result)
         if !outcome.isOfPeer, sendings[index].revert() { return }
-        sendings[index].attempt = nil
-        sendings[index].known = attempt.sent ?? sendings[index].known
-        // What was sent whole may be stored, and is not another content because its source is.
-        sendings[index].isAgain = sendings[index].known == nil
-        attempt.forget()
+        sendings[index].conclude()
         if result.isAccepted { receiverMoved(job.peer, now: now) }
         if case .delivered(let payload) = outcome { return delivered(index, attempt.opened(payload)) }
         if case .timedOut = outcome, result.isTaken, !result.hasRung { order.waitedInVain(for: job.peer) }
-        if sendings[index].isDropped { return fail(index, SourcePipe.dropping(job.peer), telling: nil) }
+        if sendings[index].delivery.state == .over { return fail(index, SourcePipe.dropping(job.peer), telling: nil) }
         if isInterrupted { return fail(index, .interrupted, telling: nil) }
         if isSharing, outcome.isUnwanted(wasAccepted: result.isAccepted) {
             environment.reporter.report(.detail("\(job.peer) does not need \(TransferText.quoted(job.label)) any more"))
@@ -418,19 +394,15 @@ struct Sender: SessionPart {
             if isOnLine, failure.next == nil { demands.append(.leave(failure.decision, reason: failure.reason)) }
             return fail(index, failure.error, telling: nil)
         }
-        switch sendings[index].retry.failed(failure.decision, now: now, using: &generator) {
+        let isRepeatable = job.tree.isRepeatable
+        switch sendings[index].delivery.failed(failure, isRepeatable: isRepeatable, now: now, using: &generator) {
         case .fail: fail(index, failure.error, telling: nil)
         case .giveUp: giveUp(index, failure.reason)
-        case .tryAgain(let pause, attempt: _):
-            guard job.tree.isRepeatable else {
-                let (reason, status) = (failure.reason, failure.error.status)
-                let line = "\(reason), and \(job.tree.name) cannot be read a second time; run the command again"
-                let error = sendings[index].unconfirmed(reason, status) ?? .command(line, status)
-                return fail(index, error, telling: .cannotRead)
-            }
-            let isNews = sendings[index].reason != failure.reason
-            sendings[index].reason = failure.reason
-            sendings[index].notBefore = now + pause
+        case .unrepeatable:
+            let (reason, status) = (failure.reason, failure.error.status)
+            let line = "\(reason), and \(job.tree.name) cannot be read a second time; run the command again"
+            fail(index, sendings[index].unconfirmed(reason, status) ?? .command(line, status), telling: .cannotRead)
+        case .tryAgain(let isNews):
             if failure.decision == .outdated { lookups.forget(job.peer) }
             guard let next = failure.next else {
                 if isOnLine { demands.append(.leave(failure.decision, reason: failure.reason)) }
@@ -467,13 +439,13 @@ struct Sender: SessionPart {
     /// - Parameter code: why, for a receiver that waits for the next try; nil where it knows.
     private mutating func fail(_ index: Int, _ error: ClientError, telling code: FailureCode?) {
         let sending = sendings[index]
-        if let code, sending.isAccepted || sending.isAwaited { sayGoodbye(to: sending.job, code) }
+        if let code, sending.delivery.isAwaited { sayGoodbye(to: sending.job, code) }
         end(index)
         environment.reporter.report(.introduced(sending.job.label))
         environment.reporter.report(.failed(sending.job.shownID, code: error.code, message: error.description))
         guard !isSharing else { return }
         failures.append((sending.number, error.status))
-        guard sending.isAccepted, sending.job.tree.isRepeatable, !sending.job.tree.readsPipe else { return }
+        guard sending.delivery.isAccepted, sending.job.tree.isRepeatable, !sending.job.tree.readsPipe else { return }
         if error.endsTransfer { return forget(sending.job) }
         environment.reporter.report(.kept(sending.job.label, error.isUnstored ? .unstored : .received))
     }
@@ -491,5 +463,34 @@ struct Sender: SessionPart {
         order.ended(job.shownID)
         if isSharing { offered.remove(job.shownID) }
         if let next = jobs.end(job) { add(next) }
+    }
+}
+
+/// What a sender has to do with, as others ask for it.
+extension Sender {
+    var needsConnection: Bool { !sendings.isEmpty }
+
+    /// Whether there is still something to send in answer to `request`.
+    func isAnswering(_ request: PullRequest) -> Bool { jobs.isAnswering(request) }
+
+    /// Whether `transfer` may be sent to `peer`: it is not on its way to another one.
+    func maySend(_ transfer: CarriedTransfer, to peer: PeerName) -> Bool {
+        jobs[transfer.shown].map { $0.peer == peer } ?? true
+    }
+
+    func owns(_ transfer: TransferID) -> Bool {
+        sendings.contains { [$0.job.shownID, $0.attempt?.transfer, $0.former?.transfer].contains(transfer) }
+    }
+
+    func isUnderWay(on connection: UInt64) -> Bool {
+        sendings.contains { $0.attempt.map { $0.connection == connection && $0.isUnderWay } ?? false }
+    }
+
+    func isBound(to connection: UInt64) -> Bool { sendings.contains { $0.isBound(to: connection) } }
+
+    /// A later run would have to begin anew.
+    func forget(_ job: SendJob) {
+        guard !job.tree.readsPipe, !isSharing else { return }
+        try? environment.records.forget(job.transfer, .send)
     }
 }

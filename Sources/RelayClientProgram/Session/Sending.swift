@@ -5,63 +5,36 @@ import Sealing
 import TransferClient
 import WSProtocol
 
-/// One content on its way.
+/// One content on its way: what of it stands with the relay, and the ``DeliveryMachine`` that says what is next.
 struct Sending {
     var job: SendJob
     /// The place in the order of verdicts.
     let number: Int
-    /// Whether the offer may wait for a receiver who is not there.
-    var waits: Bool
-    var retry: RetryMachine
-    var attempt: SendAttempt?
+    var delivery: DeliveryMachine
+    private(set) var attempt: SendAttempt?
     /// The offer on a connection that another one has replaced: it stands until one on the new connection has come as
     /// far.
     private(set) var former: SendAttempt?
-    /// Whether it has to be looked at whether the content is still what it was.
-    var isAgain = false
-    var isRechecking = false
-    /// How often it has begun again because it was changed meanwhile.
-    var restarts = 0
-    /// Whether the receiver has accepted what it was before it changed, and waits for it.
-    var isAwaited = false
-    /// When it may be offered; nil at once.
-    var notBefore: NIODeadline?
     /// What the content comes down to, once one try has sent all of it.
-    var known: DeliveredCounts?
-    /// Whether the receiver has accepted it once.
-    var isAccepted = false
-    /// Whether the other receivers of the same input have waited for this one too long.
-    var isDropped = false
-    /// What went wrong last, where nothing has gone well since.
-    var reason: String?
+    private(set) var known: DeliveredCounts?
 
-    /// The same content as it is now, as another transfer, for which it has to be looked at.
-    func anew(_ patience: TimeAmount, now: NIODeadline) -> Sending {
-        Sending(
-            job: job.anew(), number: number, waits: waits || isAccepted || isAwaited,
-            retry: RetryMachine(patience: patience, now: now), isRechecking: true, restarts: restarts + 1,
-            isAwaited: isAccepted || isAwaited
-        )
+    init(_ job: SendJob, number: Int, _ delivery: DeliveryMachine) {
+        (self.job, self.number, self.delivery) = (job, number, delivery)
     }
 
     /// Whether the offer may wait for a receiver who is not there: one who was rung may be about to change nodes, too.
-    var mayWait: Bool { waits || former?.result.hasRung ?? false }
+    var mayWait: Bool { delivery.waits || former?.result.hasRung ?? false }
 
     /// Whether anything of it is bound to the connection of that number.
     func isBound(to connection: UInt64) -> Bool {
         attempt?.connection == connection || former?.connection == connection
     }
 
-    /// Whether it waits to be offered, and nothing but the relay is missing.
-    func isDue(_ now: NIODeadline) -> Bool {
-        attempt == nil && !isRechecking && (notBefore.map { $0 <= now } ?? true)
-    }
-
     /// When something is due; nil when nothing is.
     func deadline(mayBeSlow: Bool) -> NIODeadline? {
-        let patience = attempt?.isReported == true ? nil : retry.deadline
+        let next = attempt?.isReported == true ? nil : delivery.deadline
         let slow = mayBeSlow ? askedAt.map { $0 + Defaults.slowAnswer } : nil
-        return [patience, attempt?.deadline, notBefore, slow].lazy.compactMap(\.self).min()
+        return [next, attempt?.deadline, slow].lazy.compactMap(\.self).min()
     }
 
     /// Since when an answer to the offer is waited for; nil when it has come, or there is none.
@@ -69,7 +42,7 @@ struct Sending {
 
     /// Keeps in mind what a later run of this program needs to go on.
     func remember(_ receiver: Party, in environment: SessionEnvironment) {
-        guard job.tree.isRepeatable, !job.tree.readsPipe, !isAccepted else { return }
+        guard job.tree.isRepeatable, !job.tree.readsPipe, !delivery.isAccepted else { return }
         let now = environment.sealing.time()
         do throws(FileError) {
             try environment.records.remember(job.record(of: receiver, now: now), now: now)
@@ -81,7 +54,7 @@ struct Sending {
 
     /// What the person is told of a try that broke, and that there is to be another one.
     func interruption(_ reason: String, _ next: String, now: NIODeadline) -> TransferReport {
-        let left = retry.deadline.map { " (until --timeout, \(AttemptFailure.description(of: $0 - now)))" } ?? ""
+        let left = delivery.giveUpAt.map { " (until --timeout, \(AttemptFailure.description(of: $0 - now)))" } ?? ""
         return .interrupted(job.shownID, message: "\(reason); \(next)\(left)")
     }
 
@@ -93,8 +66,8 @@ struct Sending {
     /// What is known about it besides its last try.
     func transfer(over relay: RelayURL, _ patience: TimeAmount, hasMissedReceiver: Bool) -> AttemptFailure.Transfer {
         .init(
-            peer: job.peer, relay: "\(relay)", patience: patience, reason: reason, hasMissedReceiver: hasMissedReceiver,
-            wasAccepted: isAccepted || isAwaited, isAllSent: known != nil,
+            peer: job.peer, relay: "\(relay)", patience: patience, reason: delivery.reason,
+            hasMissedReceiver: hasMissedReceiver, wasAccepted: delivery.isAwaited, isAllSent: known != nil,
             isRepeatable: !job.tree.readsPipe
         )
     }
@@ -166,6 +139,46 @@ extension Outbox {
     }
 }
 
+// MARK: - The attempt
+
+extension Sending {
+    /// An attempt begins.
+    mutating func begin(_ attempt: SendAttempt) {
+        self.attempt = attempt
+        delivery.offered()
+    }
+
+    /// Lets the attempt know of something.
+    ///
+    /// - Returns: what it has come to by that; nil where there is none.
+    @discardableResult
+    mutating func tell(_ event: (inout SendAttempt) -> Void) -> SendAttempt? {
+        guard var attempt else { return nil }
+        event(&attempt)
+        self.attempt = attempt
+        settleFormer()
+        return attempt
+    }
+
+    /// The attempt has ended.
+    mutating func conclude() {
+        known = attempt?.sent ?? known
+        attempt?.forget()
+        attempt = nil
+        delivery.ended(isAllSent: known != nil)
+    }
+
+    /// The content is not what it was: it is another transfer from now on, which is looked at once more.
+    ///
+    /// - Returns: why it is not; nil where it is.
+    mutating func restart(_ change: FileError, now: NIODeadline) -> FileError? {
+        withdrawFormer()
+        if let error = delivery.changed(change, isRepeatable: !job.tree.readsPipe, now: now) { return error }
+        (job, known) = (job.anew(), nil)
+        return nil
+    }
+}
+
 // MARK: - While one connection replaces another
 
 extension Sending {
@@ -174,8 +187,8 @@ extension Sending {
     mutating func move() {
         guard let attempt, !attempt.result.isAccepted, !attempt.isReported, job.tree.isRepeatable else { return }
         former?.withdraw()
-        (former, self.attempt, notBefore) = (attempt, nil, nil)
-        isAgain = known == nil
+        (former, self.attempt) = (attempt, nil)
+        delivery.moved()
         if !attempt.result.isTaken { withdrawFormer() }
     }
 
@@ -202,12 +215,13 @@ extension Sending {
     mutating func revert() -> Bool {
         guard let former else { return false }
         attempt?.withdraw()
-        (attempt, self.former, notBefore, isAgain) = (former, nil, nil, false)
+        (attempt, self.former) = (former, nil)
+        delivery.reverted()
         return true
     }
 
     /// Takes the offer on the connection before back if the one on the new connection has come as far.
-    mutating func settleFormer() {
+    private mutating func settleFormer() {
         guard let former, let attempt, attempt.result.isTaken,
             attempt.result.hasRung || attempt.result.isAccepted || !former.result.hasRung
         else { return }

@@ -99,9 +99,8 @@ struct Signals {
         }
         // They begin to listen later, and what comes before that would be lost.
         registered.wait()
-        // A reader that leaves (`| head`), and a limit on file sizes (`ulimit -f`), are errors of the write, and not
-        // the end of the process.
-        for number in [SIGPIPE, SIGXFSZ] { signal(number, SIG_IGN) }
+        // A limit on file sizes (`ulimit -f`) is an error of the write, and not the end of the process.
+        signal(SIGXFSZ, SIG_IGN)
     }
 
     /// Stops listening.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import WSProtocol
+
 /// Names as they may be shown: whatever another user put into a name, it stays inside its place on the screen.
 enum DisplayName {
     /// `text` with everything that could move the cursor, change the order of what is read, end a line, or hide
@@ -38,16 +40,10 @@ enum DisplayName {
         return text
     }
 
-    /// Whether `scalar` can do harm on a terminal or in a listing: control characters, bidirectional controls, line and
-    /// paragraph separators, and invisible format characters. The two joiners are not among them: scripts and emoji
-    /// need them.
+    /// Whether `scalar` can do harm on a terminal or in a listing. The two joiners are not among what can: scripts and
+    /// emoji need them.
     static func isDangerous(_ scalar: Unicode.Scalar) -> Bool {
-        if (0x20..<0x7F).contains(scalar.value) { return false }
-        return switch scalar.properties.generalCategory {
-        case .control, .lineSeparator, .paragraphSeparator: true
-        case .format: scalar != zeroWidthJoiner && scalar != zeroWidthNonJoiner
-        default: scalar.properties.isNoncharacterCodePoint
-        }
+        scalar.mayDisturbTerminal && scalar != zeroWidthJoiner && scalar != zeroWidthNonJoiner
     }
 
     private static let zeroWidthJoiner: Unicode.Scalar = "\u{200D}"

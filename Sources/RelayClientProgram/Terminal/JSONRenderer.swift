@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CommandLineInterface
 import NIOCore
 import Sealing
 import TransferClient
@@ -176,10 +177,7 @@ enum JSONLine {
                 text.unicodeScalars.append(scalar)
                 continue
             }
-            for unit in String(scalar).utf16 {
-                let digits = String(unit, radix: 16)
-                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            }
+            text += scalar.jsonEscape
         }
         return text
     }

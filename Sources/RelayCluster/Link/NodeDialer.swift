@@ -49,12 +49,8 @@ struct NodeDialer: Sendable {
         let deadline = loop.scheduleTask(in: timeout) {
             proven.fail(NodeDialError.unreachable("there was no connection in time"))
         }
-        var bootstrap = ClientBootstrap(group: loop)
+        ClientBootstrap(group: loop).acceptedOptions()
             .connectTimeout(timeout)
-            .channelOption(.maxMessagesPerRead, value: 1)
-            .channelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
-        for (option, value) in SocketSettings.accepted { bootstrap = bootstrap.channelOption(option, value: value) }
-        bootstrap
             .channelInitializer { [tls = identity.client, timeout] channel in
                 CloseOnExec.mark(channel)
                 return channel.eventLoop.makeCompletedFuture {

@@ -26,14 +26,13 @@ package struct NodeListener: Sendable {
         _ address: SocketAddress, identity: NodeIdentity, group: any EventLoopGroup, links: NodeLinks,
         streams: any NodeStreamAcceptor, inquiries: @escaping InquiryAnswerer, admission: Admission,
         unauthenticated limit: Int = Defaults.Link.unauthenticated, logger: Logger,
-        accepts: AcceptWatch = AcceptWatch()
+        accepts: AcceptWatch
     ) async throws -> NodeListener {
         let unauthenticated = PreAuthConnectionLimit(limit: limit)
-        var bootstrap = ServerBootstrap(group: group).watched(by: accepts)
+        let bootstrap = ServerBootstrap(group: group).watched(by: accepts)
             .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
+            .acceptedOptions()
             .childChannelInitializer { channel in
                 CloseOnExec.mark(channel)
                 admission.count(channel)
@@ -48,9 +47,6 @@ package struct NodeListener: Sendable {
                     ])
                 }
             }
-        for (option, value) in SocketSettings.accepted {
-            bootstrap = bootstrap.childChannelOption(option, value: value)
-        }
         return NodeListener(channel: try await bootstrap.bind(to: address).get())
     }
 

@@ -21,6 +21,9 @@ struct NodeResponder: RequestResponder {
     /// The handler that reads the request and asks this.
     func reader() -> RequestReader { RequestReader(self, patience: .init(Defaults.Connection.headTimeout)) }
 
+    // No client is refused here: the metrics of those that are do not count nodes.
+    func refused(_ refusal: HTTPError) {}
+
     func failed(_ error: any Error, _ reader: RequestReader) {
         if let error = error as? TLSError, error.isAboutTrust {
             links.refusedCertificate(of: nil, at: reader.channel?.remoteAddress?.ipAddress ?? "unknown", "\(error)")

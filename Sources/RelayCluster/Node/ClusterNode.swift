@@ -70,7 +70,7 @@ package final class ClusterNode: Sendable {
             node: identity.id.rawValue, redis: routing.isConnected, joined: routing.isJoined,
             hasJoined: routing.hasJoined, nodes: routing.nodes, links: max(links.outbound, links.inbound),
             lost: links.lost, refused: links.refusedCertificates,
-            listening: routing.doorbell.isListening, bellsLost: routing.doorbell.lost,
+            listening: routing.doorbell.isListening, doorbellsLost: routing.doorbell.lost,
             ignored: routing.ignored + routing.doorbell.ignored, forged: self.routing.users.forged
         )
     }

@@ -78,9 +78,7 @@ package final class ClusterRouting: Sendable {
             every(timing.ticketLookup) { routing in routing.core.withLock { $0.addTickets() } },
         ]
         // A start that has to wait for another process tries more often than a renewal is due.
-        let claim = every(timing.claimLookup) { routing in
-            routing.core.withLock { core in core.update { $0.checkEpoch() } }
-        }
+        let claim = every(timing.claimLookup) { routing in routing.core.withLock { $0.checkEpoch() } }
         let giveUp = loop.scheduleTask(in: timing.claim) { self.started(self.core.withLock { $0.lateOutcome }) }
         core.withLock { $0.keep(timers) }
         let outcome = (try? await promise.futureResult.get()) ?? .away
@@ -175,8 +173,7 @@ package final class ClusterRouting: Sendable {
         if isConnected {
             joinIfComplete()
         } else {
-            core.withLock { core in core.update { $0.disconnected() } }
-            fail(core.withLock { $0.takePublications() })
+            fail(core.withLock { $0.disconnected() })
             started(.away)
         }
         pump()
@@ -193,9 +190,7 @@ package final class ClusterRouting: Sendable {
     /// Nothing is announced before notifications can be heard: those that other nodes send because of it would be lost.
     private func joinIfComplete() {
         guard store.isConnected, doorbell.status.isListening else { return }
-        core.withLock { core in
-            core.update { if $0.state == .away { $0.connected() } }
-        }
+        core.withLock { $0.connected() }
     }
 
     private func listeningFailed(_ error: any Error) {
@@ -231,12 +226,12 @@ package final class ClusterRouting: Sendable {
         case .presence(let replacing):
             takePresence(replacing).whenComplete { result in
                 switch result {
-                case .success(let outcome): self.perform { $0.answered(outcome) }
+                case .success(let outcome): self.ended(.answered(outcome))
                 case .failure(let error):
                     if let error = error as? ClusterUnavailable, error.cause == .forbidden {
                         self.started(.forbidden(error.reason))
                     }
-                    self.perform { $0.failed() }
+                    self.ended(.failed)
                 }
             }
         case .routes(let writes): finish(requests.write(writes))
@@ -252,7 +247,7 @@ package final class ClusterRouting: Sendable {
     }
 
     private func takePresence(_ replacing: String?) -> EventLoopFuture<PresenceOutcome> {
-        let (address, epoch) = core.withLock { core in core.update { ($0.address, $0.written) } }
+        let (address, epoch) = core.withLock { $0.announced }
         guard let address else {
             return loop.makeFailedFuture(ClusterUnavailable(reason: "this node's address is not known"))
         }
@@ -262,14 +257,14 @@ package final class ClusterRouting: Sendable {
     private func finish(_ future: EventLoopFuture<Void>) {
         future.whenComplete { result in
             switch result {
-            case .success: self.perform { $0.succeeded() }
-            case .failure: self.perform { $0.failed() }
+            case .success: self.ended(.succeeded)
+            case .failure: self.ended(.failed)
             }
         }
     }
 
-    private func perform(_ event: (inout RoutePublisher) -> [RoutePublisherAction]) {
-        for action in core.withLock({ $0.update(event) }) { perform(action) }
+    private func ended(_ ending: RoutingCore.Ending) {
+        for action in core.withLock({ $0.ended(ending) }) { perform(action) }
         // Not at once: a call that fails right away would get here from within `pump`.
         loop.execute { self.pump() }
     }
@@ -284,7 +279,7 @@ package final class ClusterRouting: Sendable {
         case .emptied: logger.warning("redis was emptied or put back; writing everything again")
         case .restoreUsers:
             let seen = users.seen
-            core.withLock { core in core.update { $0.restore(seen) } }
+            core.withLock { $0.restore(seen) }
             readSessionUsers()
         case .announceEpoch: core.withLock { $0.tell(.announce) }
         case .everythingWritten: core.withLock { $0.tell(.nodes) }
@@ -340,8 +335,8 @@ extension ClusterRouting {
         for promise in publications { promise.fail(ClusterUnavailable(reason: "Redis did not take a token's home")) }
     }
 
-    private func change(_ body: (inout RoutePublisher) -> Void) {
-        core.withLock { $0.update(body) }
+    private func change(_ body: (inout RoutingCore) -> Void) {
+        core.withLock { body(&$0) }
         loop.execute { self.pump() }
     }
 }
@@ -457,7 +452,7 @@ extension ClusterRouting: NodeAddressBook {
             let isSettled = self.epoch.isSettled(home.epoch, now: now) && !self.store.hasRefusedLately(now: now)
             if home.node != nil || isSettled { return self.loop.makeSucceededFuture(home.node) }
             if home.epoch != self.epoch.known {
-                self.core.withLock { core in core.update { $0.checkEpoch() } }
+                self.core.withLock { $0.checkEpoch() }
                 self.pump()
             }
             guard now + Defaults.Routing.secondLookup < deadline else {
@@ -477,7 +472,9 @@ extension ClusterRouting: NodeAddressBook {
 
     /// The other nodes that are alive as far as Redis knows: now or, when it does not say, when they were read last.
     func named() async -> (nodes: Set<NodeID>, isCurrent: Bool) {
-        guard let read = try? await requests.nodes().get() else { return (core.withLock { $0.others }, false) }
+        guard let read = try? await requests.nodes().get() else {
+            return (Set(core.withLock { $0.others }.keys), false)
+        }
         return (Set(read.nodes.keys).subtracting([instance.node]), true)
     }
 
@@ -493,5 +490,5 @@ extension ClusterRouting: NodeAddressBook {
         }.recover { _ in self.lastPresence(of: node) }
     }
 
-    private func lastPresence(of node: NodeID) -> NodePresence? { core.withLock { $0.presence(of: node) } }
+    private func lastPresence(of node: NodeID) -> NodePresence? { core.withLock { $0.others[node] } }
 }

@@ -18,6 +18,15 @@ struct RoutingCore {
         case forbidden(String)
     }
 
+    /// How an announcement ended.
+    enum Ending: Hashable, Sendable {
+        /// It was of the presence, and Redis has said whose the place is.
+        case answered(PresenceOutcome)
+        /// Anything else came through.
+        case succeeded
+        case failed
+    }
+
     /// What can begin.
     struct Work: Sendable {
         var announcement: Publication?
@@ -78,11 +87,11 @@ struct RoutingCore {
     /// Whether this node has its place in Redis.
     var isHeld: Bool { publisher.state == .held }
 
-    /// The presence of `node` as it was read last.
-    func presence(of node: NodeID) -> NodePresence? { table.nodes[node] }
-
     /// The other nodes as they were read last.
-    var others: Set<NodeID> { Set(table.nodes.keys) }
+    var others: [NodeID: NodePresence] { table.nodes }
+
+    /// Where this node is dialled, and the last epoch in which it has written everything.
+    var announced: (address: ListenAddress?, epoch: Epoch?) { (publisher.address, publisher.written) }
 
     func isWaiting(for name: PeerName) -> Bool { publisher.waiting.contains(name) }
 
@@ -124,8 +133,16 @@ extension RoutingCore {
 // MARK: - Publications
 
 extension RoutingCore {
-    /// Tells the publisher what has happened, or what this node has.
-    mutating func update<Outcome>(_ event: (inout RoutePublisher) -> Outcome) -> Outcome { event(&publisher) }
+    mutating func setReceiving(_ name: PeerName, sessions: Set<UInt64>) {
+        publisher.setReceiving(name, sessions: sessions)
+    }
+
+    mutating func setSharing(_ name: PeerName, _ isSharing: Bool) { publisher.setSharing(name, isSharing) }
+    mutating func setWaiting(_ name: PeerName, _ isWaiting: Bool) { publisher.setWaiting(name, isWaiting) }
+    mutating func addHome(_ transfer: TransferID) { publisher.addHome(transfer) }
+    mutating func removeHome(_ transfer: TransferID) { publisher.removeHome(transfer) }
+    mutating func removeToken(_ digest: TokenDigest) { publisher.removeToken(digest) }
+    mutating func restore(_ seen: [User]) { publisher.restore(seen) }
 
     /// Keeps `promise` until the route of a token stands; false when it cannot be written now.
     mutating func addToken(
@@ -145,6 +162,28 @@ extension RoutingCore {
     mutating func takePublications() -> [EventLoopPromise<Void>] {
         defer { publications = [:] }
         return publications.values.flatMap { $0 }
+    }
+
+    /// Redis can be reached, and notifications can be heard.
+    mutating func connected() {
+        if publisher.state == .away { publisher.connected() }
+    }
+
+    /// Redis cannot be reached. Returns the promises of all tokens.
+    mutating func disconnected() -> [EventLoopPromise<Void>] {
+        publisher.disconnected()
+        return takePublications()
+    }
+
+    mutating func checkEpoch() { publisher.checkEpoch() }
+
+    /// The announcement that was under way has ended.
+    mutating func ended(_ ending: Ending) -> [RoutePublisherAction] {
+        switch ending {
+        case .answered(let outcome): publisher.answered(outcome)
+        case .succeeded: publisher.succeeded()
+        case .failed: publisher.failed()
+        }
     }
 
     /// What can begin now; nil when nothing can.

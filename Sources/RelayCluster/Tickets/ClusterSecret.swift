@@ -61,18 +61,19 @@ package struct ClusterSecret: Hashable, Sendable, CustomStringConvertible {
     }
 
     private static func read(_ path: String) throws(Failure) -> Data {
-        let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard file >= 0 else { throw .system(.last) }
-        defer { close(file) }
-        var status = stat()
-        guard unsafe fstat(file, &status) == 0 else { throw .system(.last) }
-        // Its group may read: files of root's, in a package or a container, are the relay's to read in no other way.
-        guard status.st_mode & 0o037 == 0 else { throw .open }
-        do {
-            return try BoundedFile.read(file, limit: Defaults.Routing.secretFileSize)
+        do throws(SystemError) {
+            let file = try SystemError.check { unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+            defer { close(file) }
+            // Its group may read: files of root's, in a package or a container, are the relay's to read in no other
+            // way.
+            let access = try FileAccess(of: file)
+            if !access.exceeds(0o740) {
+                return try BoundedFile.read(file, limit: Defaults.Routing.secretFileSize)
+            }
         } catch {
             throw .system(error)
         }
+        throw .open
     }
 
     /// Nil when there is anything but an even number of digits and a line's end.

@@ -67,11 +67,14 @@ extension RedisUserDirectory {
         for name in names { if let account = accounts[name] { keep(account, of: name) } }
     }
 
-    /// The note of an invitation that a client has shown; nil when there is none.
-    func note(about digest: InvitationDigest?) async -> String? {
+    /// What stands as an invitation, and its note; nil when no node has made it, or for another than `name`.
+    func invitation(_ digest: InvitationDigest?, for name: PeerName) async throws -> (text: String, note: String?)? {
         guard let digest else { return nil }
-        let reply = try? await store.run(UserScripts.texts, keys: [ClusterKeys.note(digest)]).get()
-        return reply?.elements?.first?.text.flatMap { records.note(about: digest, $0) }
+        let keys = [ClusterKeys.invitation(digest), ClusterKeys.note(digest)]
+        let texts = try await store.run(UserScripts.texts, keys: keys).get().elements?.map { $0.text ?? "" }
+        guard let texts, texts.count == 2 else { throw ClusterUnavailable.nonsense }
+        guard [nil, name].contains(where: { records.isInvitation(texts[0], digest, for: $0) }) else { return nil }
+        return (texts[0], records.note(about: digest, texts[1]))
     }
 
     /// `name` is no user's any more, or not this one's.
@@ -112,13 +115,15 @@ extension RedisUserDirectory {
 
     package func rename(_ old: PeerName, to new: PeerName) async throws -> RenameOutcome {
         for _ in 0..<Defaults.Routing.changesOfUser {
-            let standing: UserStanding
+            let standings: [UserStanding]
             do {
-                standing = try await self.standing(old)
+                standings = [try await standing(old), try await standing(new)]
             } catch {
                 throw OperatorError(.unavailable, "the users' registry is in Redis, which does not answer: \(error)")
             }
-            guard case .owned(let user) = standing.finding else { return .unknown }
+            guard case .owned(let user) = standings[0].finding else { return .unknown }
+            // Also one that Redis had lost, and has been given again.
+            guard standings[1].record == "", state.withLock({ $0.cache[new] == nil }) else { return .taken }
             let renamed = User(name: new, key: user.key)
             let text = try await text(of: old)
             let account = records.account(of: old, text) ?? UserAccount()
@@ -126,7 +131,8 @@ extension RedisUserDirectory {
             let reply = try await ask(
                 UserScripts.rename, names + [ClusterKeys.users],
                 [
-                    standing.record, records.text(of: renamed), text, records.account(account, of: new), old.rawValue,
+                    standings[0].record, records.text(of: renamed), text, records.account(account, of: new),
+                    old.rawValue,
                     records.removal(of: old), new.rawValue,
                 ]
             )
@@ -165,7 +171,7 @@ extension RedisUserDirectory {
             guard let texts, texts.count == 2, let space = texts[0].firstIndex(of: " ") else { continue }
             let name = PeerName(rawValue: String(texts[0][..<space]))
             // What no node has written is no invitation.
-            guard texts[0] == records.invitation(digest, for: name) else { continue }
+            guard records.isInvitation(texts[0], digest, for: name) else { continue }
             found.append(
                 Invitation(
                     digest: digest, name: name, expires: UnixTime(seconds: milliseconds / 1000),

@@ -104,27 +104,32 @@ package final class RedisUserDirectory: UserDirectory {
                 ClusterKeys.user(name), ClusterKeys.users, ClusterKeys.invitations, ClusterKeys.epoch,
                 ClusterKeys.removed(name), ClusterKeys.account(name),
             ] + (digest.map { [ClusterKeys.invitation($0), ClusterKeys.note($0)] } ?? [])
-        let account = UserAccount(registered: .now, note: await note(about: digest))
         for _ in 0..<Defaults.Routing.changesOfUser {
             // With what it has lost of this name, Redis is reminded first.
             let standing = try await standing(name)
-            let (whose, latest) =
-                if case .owned(let owner) = standing.finding {
-                    owner.key == user.key ? ("own", owner.updated(by: user)) : ("other", user)
-                } else { ("free", user) }
+            let claim: NameClaim
+            switch standing.finding {
+            case .owned(let owner): claim = owner.key == user.key ? .own(owner.updated(by: user)) : .other
+            // Redis has been told by now whose it is.
+            case .missing where state.withLock({ $0.cache[name] != nil }): continue
+            case .missing: claim = .free(user)
+            case .removed: claim = standing.record == "" ? .free(user) : .other
+            case .forged: claim = .other
+            }
+            let shown = try await self.invitation(digest, for: name)
+            // A client of Redis that sees commands could put a signed record there itself: a refused one is not signed.
+            let latest = claim.record(in: mode, isInvited: shown != nil)
+            let account = UserAccount(registered: .now, note: shown?.note)
             let reply = try await store.run(
                 UserScripts.register, keys: keys,
                 arguments: [
-                    name.rawValue, records.text(of: latest), whose, mode.rawValue, "\(Defaults.Users.maximumUsers)",
-                    known?.rawValue ?? "", digest?.rawValue ?? "", standing.record,
-                    digest.map { records.invitation($0, for: nil) } ?? "",
-                    digest.map { records.invitation($0, for: name) } ?? "",
-                    records.account(account, of: name),
+                    name.rawValue, latest.map(records.text(of:)) ?? "", claim.word, mode.rawValue,
+                    "\(Defaults.Users.maximumUsers)", known?.rawValue ?? "", digest?.rawValue ?? "", standing.record,
+                    shown?.text ?? "", latest == nil ? "" : records.account(account, of: name),
                 ]
             ).get()
             switch reply.text {
-            case "registered": state.withLock { $0.accounts[name] = account }
-            case "same": break
+            case "registered", "same": break
             case "changed": changed(name)
             case "nameTaken": return .nameTaken
             case "badInvitation": return .badInvitation
@@ -134,7 +139,11 @@ package final class RedisUserDirectory: UserDirectory {
             case "moved": continue
             default: throw ClusterUnavailable.nonsense
             }
-            state.withLock { $0.cache[name] = latest }
+            guard let latest else { throw ClusterUnavailable.nonsense }
+            state.withLock { state in
+                state.cache[name] = latest
+                if reply.text == "registered" { state.accounts[name] = account }
+            }
             return .registered
         }
         throw ClusterUnavailable.nonsense
@@ -176,19 +185,28 @@ package final class RedisUserDirectory: UserDirectory {
     /// What Redis says about `names`. What it has lost of those that were seen is written again; what has changed is
     /// told to the observer.
     private func read(_ names: [PeerName]) -> EventLoopFuture<(epoch: Epoch?, standings: [UserStanding])> {
-        let keys = names.flatMap { [ClusterKeys.user($0), ClusterKeys.removed($0)] }
-        return store.run(UserScripts.read, keys: [ClusterKeys.epoch] + keys).flatMapThrowing { reply in
-            guard let (epoch, standings) = UserStanding.read(reply, names, self.records) else {
-                throw ClusterUnavailable.nonsense
-            }
-            var lost: [User] = []
+        look(names).map { epoch, standings in
+            var lost: [(User, UserStanding)] = []
             for (name, standing) in zip(names, standings) {
                 guard let user = self.note(standing.finding, of: name) else { continue }
-                if standing.record == "" { lost.append(user) } else { self.repair(user, over: standing.record) }
+                if standing.record == "" {
+                    lost.append((user, standing))
+                } else {
+                    self.repair(user, over: standing.record)
+                }
             }
             // Before anything that is sent from here on.
             if !lost.isEmpty { _ = self.restore(lost) }
             return (epoch, standings)
+        }
+    }
+
+    /// What Redis says about `names`; nothing comes of it.
+    private func look(_ names: [PeerName]) -> EventLoopFuture<(epoch: Epoch?, standings: [UserStanding])> {
+        let keys = names.flatMap { [ClusterKeys.user($0), ClusterKeys.removed($0)] }
+        return store.run(UserScripts.read, keys: [ClusterKeys.epoch] + keys).flatMapThrowing { reply in
+            guard let found = UserStanding.read(reply, names, self.records) else { throw ClusterUnavailable.nonsense }
+            return found
         }
     }
 
@@ -274,17 +292,27 @@ extension RedisUserDirectory {
 
     /// Writes those of `users` that Redis does not have and that were not removed; returns how many these were.
     func restore(_ users: [User]) -> EventLoopFuture<Int> {
+        look(users.map(\.name)).flatMap { self.restore(Array(zip(users, $0.standings))) }
+    }
+
+    private func restore(_ users: [(User, UserStanding)]) -> EventLoopFuture<Int> {
         write(users).map { names in
             self.keep(self.state.withLock { $0.accounts }, of: names)
             return names.count
         }
     }
 
-    private func write(_ users: [User]) -> EventLoopFuture<Set<PeerName>> {
-        store.run(
+    /// Writes those that stood nowhere when Redis was asked, and returns their names. Only their records are made: a
+    /// name that stands there may be another user's.
+    private func write(_ users: [(user: User, standing: UserStanding)]) -> EventLoopFuture<Set<PeerName>> {
+        let users = users.filter { $0.standing.finding != .removed }
+        return store.run(
             UserScripts.restore,
-            keys: [ClusterKeys.users] + users.flatMap { [ClusterKeys.user($0.name), ClusterKeys.removed($0.name)] },
-            arguments: users.flatMap { [$0.name.rawValue, records.text(of: $0), records.removal(of: $0.name)] }
+            keys: [ClusterKeys.users]
+                + users.flatMap { [ClusterKeys.user($0.user.name), ClusterKeys.removed($0.user.name)] },
+            arguments: users.flatMap { user, standing in
+                [user.name.rawValue, standing.finding == .missing ? records.text(of: user) : "", standing.removal]
+            }
         ).map { reply in Set((reply.elements ?? []).compactMap { $0.text.flatMap(PeerName.init(rawValue:)) }) }
     }
 
@@ -298,7 +326,7 @@ extension RedisUserDirectory {
         }
         guard let batch else { return }
         guard !batch.isEmpty else { return importInvitations() }
-        write(batch).whenComplete { result in
+        look(batch.map(\.name)).flatMap { self.write(Array(zip(batch, $0.standings))) }.whenComplete { result in
             self.state.withLock { state in
                 state.isImporting = false
                 guard case .success(let written) = result else { return }

@@ -8,6 +8,8 @@ import WSProtocol
 struct UserStanding: Hashable, Sendable {
     /// The record, as far as it is read; empty when there is none.
     var record: String
+    /// What stands as its removal, as far as it is read; empty when nothing does.
+    var removal: String
     var finding: UserFinding
 
     /// What ``UserScripts/read`` replies about `names`, and the epoch it goes with; nil when it is not of that form.
@@ -21,7 +23,7 @@ struct UserStanding: Hashable, Sendable {
         for (index, name) in names.enumerated() {
             guard let record = found[2 * index].text, let removal = found[2 * index + 1].text else { return nil }
             let finding = UserFinding(name, record: record, removal: removal, records)
-            standings.append(UserStanding(record: record, finding: finding))
+            standings.append(UserStanding(record: record, removal: removal, finding: finding))
         }
         return (Epoch(rawValue: epoch), standings)
     }
@@ -42,10 +44,37 @@ enum UserFinding: Hashable, Sendable {
     fileprivate init(_ name: PeerName, record: String, removal: String, _ records: UserRecords) {
         if let user = records.user(name, record) {
             self = .owned(user)
-        } else if removal == records.removal(of: name) {
+        } else if records.isRemoval(removal, of: name) {
             self = .removed
         } else {
             self = record == "" ? .missing : .forged
+        }
+    }
+}
+
+/// Whose a name is, as seen by a user who wants to register it.
+enum NameClaim: Hashable, Sendable {
+    /// This user's, with the keys that they have now.
+    case own(User)
+    case other
+    /// No user's yet.
+    case free(User)
+
+    /// What ``UserScripts/register`` calls it.
+    var word: String {
+        switch self {
+        case .own: "own"
+        case .other: "other"
+        case .free: "free"
+        }
+    }
+
+    /// What is to stand under the name; nil when the user is refused.
+    func record(in mode: ServerMessage.Registration, isInvited: Bool) -> User? {
+        switch (self, mode) {
+        case (.own(let user), _), (.free(let user), .open): user
+        case (.free(let user), .invite): isInvited ? user : nil
+        case (.free, .closed), (.other, _): nil
         }
     }
 }

@@ -9,6 +9,9 @@ import WSProtocol
 /// What nodes write about users, invitations and removals to Redis, and how they know it again: each value carries a
 /// MAC (HMAC-SHA-256) under a key of the cluster's secret, which binds it to the name, or to the digest, that it stands
 /// under. A client of Redis can put back what once was there, or take something away, but not make anything up.
+///
+/// That holds for one that sees each command, too, only because a node sends a MAC for nothing that it has not decided
+/// on: what it has been asked for, and refuses, gets none.
 package struct UserRecords: Sendable {
     private let key: SymmetricKey
 
@@ -36,6 +39,16 @@ package struct UserRecords: Sendable {
     /// What stands under the digest of an invitation for `name`, or for any.
     func invitation(_ digest: InvitationDigest, for name: PeerName?) -> String {
         "\(name?.rawValue ?? "") \(mac("invitation", digest.rawValue, name?.rawValue ?? "").rawValue)"
+    }
+
+    /// Whether a node of this cluster has written `text`, which stands under `digest`, as an invitation for `name`, or
+    /// for any.
+    func isInvitation(_ text: String, _ digest: InvitationDigest, for name: PeerName?) -> Bool {
+        let name = name?.rawValue ?? ""
+        guard text.hasPrefix("\(name) "), let mac = RecordMAC(rawValue: String(text.dropFirst(name.count + 1))) else {
+            return false
+        }
+        return isGood(mac, "invitation", digest.rawValue, name)
     }
 
     /// What stands as the account of `name`.
@@ -71,6 +84,11 @@ package struct UserRecords: Sendable {
 
     /// What stands where an operator has removed `name`.
     func removal(of name: PeerName) -> String { mac("removed", name.rawValue, "").rawValue }
+
+    /// Whether a node of this cluster has written `text` as the removal of `name`.
+    func isRemoval(_ text: String, of name: PeerName) -> Bool {
+        RecordMAC(rawValue: text).map { isGood($0, "removed", name.rawValue, "") } ?? false
+    }
 
     /// What a MAC covers: the kind and the place, of which neither has a line feed, and the value.
     private func covered(_ kind: String, _ place: String, _ value: String) -> [UInt8] {

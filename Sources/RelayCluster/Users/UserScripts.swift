@@ -16,13 +16,15 @@ enum UserScripts {
 
         """
 
-    /// What stands in the place of a user, as far as it is read. A node writes ASCII: of anything else, it is enough to
-    /// know that it stands there.
+    /// What stands in a place, as far as it is read; empty when nothing does. A node writes ASCII, and never an empty
+    /// text: of anything else, it is enough to know that it stands there.
     private static let standing =
         get + """
             local function standing(key)
-                local record = string.sub(get(key) or '', 1, \(Defaults.Routing.userLength))
-                return string.find(record, '[^\\32-\\126]') and '?' or record
+                local text = get(key)
+                if not text then return '' end
+                local record = string.sub(text, 1, \(Defaults.Routing.userLength))
+                return (record == '' or string.find(record, '[^\\32-\\126]')) and '?' or record
             end
 
             """
@@ -49,12 +51,12 @@ enum UserScripts {
     /// Registers a name or confirms it. Atomic, so that a name goes to one key and an invitation to one name.
     ///
     /// Whose a record is, the node has found out that runs this: it says which record that was, and what is to stand
-    /// there instead.
+    /// there instead. It says nothing of that, and so no MAC, where the user is refused.
     ///
     /// KEYS user, users, invitations, epoch, removal, account, and of an invitation that was shown itself and its note.
     /// ARGV name, record, whose the name is (`own`, `other` or `free`), mode, how many users there may be, the epoch
-    /// that has to be (or nothing), the invitation's digest, the record that was read (or nothing), what stands under
-    /// an invitation for any name and under one for this, and the account of a new user.
+    /// that has to be (or nothing), the invitation's digest, the record that was read (or nothing), the invitation that
+    /// was read and is good (or nothing), and the account of a new user.
     /// Returns how it ended, in a word; `moved` when another record stands there by now.
     static let register = RedisScript(
         standing + ClusterScripts.refusal + """
@@ -69,8 +71,7 @@ enum UserScripts {
             end
             if ARGV[4] == 'closed' then return 'closed' end
             if ARGV[4] == 'invite' then
-                local wanted = KEYS[7] and get(KEYS[7])
-                if not wanted or (wanted ~= ARGV[9] and wanted ~= ARGV[10]) then return absent('badInvitation') end
+                if ARGV[9] == '' or get(KEYS[7]) ~= ARGV[9] then return absent('badInvitation') end
             end
             if ARGV[3] == 'other' or redis.call('EXISTS', KEYS[1]) == 1 then return 'nameTaken' end
             if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return 'full' end
@@ -82,7 +83,7 @@ enum UserScripts {
                 redis.call('ZREM', KEYS[3], ARGV[7])
             end
             redis.call('DEL', KEYS[5])
-            redis.call('SET', KEYS[6], ARGV[11])
+            redis.call('SET', KEYS[6], ARGV[10])
             return 'registered'
             """
     )
@@ -165,18 +166,21 @@ enum UserScripts {
         """
     )
 
-    /// Writes users that Redis may have lost; a user that is there stays unchanged, and one that was removed stays
+    /// Writes users that Redis has lost; a user that is there by now stays unchanged, and one that was removed stays
     /// away.
     ///
-    /// KEYS users, then the user and the removal of each name. ARGV name and record of each, and what its removal is.
+    /// KEYS users, then the user and the removal of each name. ARGV for each name itself, its record (nothing where one
+    /// was read), and the removal that was read, which is not good (or nothing).
     /// Returns the names that were written.
     static let restore = RedisScript(
-        get + """
+        standing + """
             local written = {}
             for i = 1, #ARGV / 3 do
                 local name, record, removal = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
-                if get(KEYS[2 * i + 1]) ~= removal then
-                    if redis.call('SET', KEYS[2 * i], record, 'NX') then written[#written + 1] = name end
+                if standing(KEYS[2 * i + 1]) == removal then
+                    if record ~= '' and redis.call('SET', KEYS[2 * i], record, 'NX') then
+                        written[#written + 1] = name
+                    end
                     redis.call('ZADD', KEYS[1], 0, name)
                 end
             end

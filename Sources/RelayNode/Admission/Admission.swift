@@ -53,7 +53,7 @@ package final class Admission: Sendable {
     private let closeAbove: Int
     /// Connections of one address that have shown neither a login nor a token; nil when nothing is limited by address.
     private let unauthenticatedPerAddress: Replaceable<Int?>
-    private let reports: LimitReports?
+    private let reports: LimitReports
 
     /// - Parameters:
     ///   - descriptorLimit: how many descriptors the process may have.
@@ -62,8 +62,7 @@ package final class Admission: Sendable {
     ///   - unauthenticatedPace: how fast those may follow one another.
     ///   - reports: who is told of limits that are met.
     package init(
-        descriptorLimit: Int, unauthenticatedPerAddress: Int? = AddressLimit.standard.unauthenticated,
-        unauthenticatedPace: Pace.Limits = AddressLimit.standard.unauthenticatedPace, reports: LimitReports? = nil
+        descriptorLimit: Int, unauthenticatedPerAddress: Int?, unauthenticatedPace: Pace.Limits, reports: LimitReports
     ) {
         // Without overflow, for any limit the system may name.
         let (hundreds, rest) = descriptorLimit.quotientAndRemainder(dividingBy: 100)
@@ -137,7 +136,7 @@ package final class Admission: Sendable {
             if let key, hasMoreThanIsFree(key, state) { return (.refused, Limit(.descriptors, of: .address)) }
             return state.pressure == .critical ? (.refused, Limit(.memory, of: .node)) : (.admitted, nil)
         }
-        if let limit { reports?.met(limit, address: key) }
+        if let limit { reports.met(limit, address: key) }
         return (verdict, ConnectionLease(admission: self, client: client, share: key))
     }
 
@@ -189,7 +188,7 @@ package final class Admission: Sendable {
             guard hasRoom(for: address, &state, now: now) else { return Limit(.unauthenticated, of: .address) }
             return hasMoreThanIsFree(address, state) ? Limit(.descriptors, of: .address) : nil
         }
-        if let limit { reports?.met(limit, address: address) }
+        if let limit { reports.met(limit, address: address) }
         return limit == nil
     }
 
@@ -217,8 +216,7 @@ package final class Admission: Sendable {
     fileprivate func share(of address: SocketAddress?, _ text: String?) -> String? {
         guard unauthenticatedPerAddress.current != nil, let text else { return nil }
         guard let bytes = address.flatMap(AddressRange.bytes), bytes.count == 16 else { return text }
-        let groups = stride(from: 0, to: 8, by: 2).map { String(Int(bytes[$0]) << 8 | Int(bytes[$0 + 1]), radix: 16) }
-        return groups.joined(separator: ":") + "::/64"
+        return AddressRange.network(of: bytes, bits: 64)
     }
 }
 

@@ -33,9 +33,7 @@ package final class LoopWatch: Sendable {
         self.logger = logger
     }
 
-    package convenience init(
-        logger: Logger = Logger(label: "loops") { _ in SwiftLogNoOpLogHandler() }
-    ) { self.init(means: Means(), logger: logger) }
+    package convenience init(logger: Logger) { self.init(means: Means(), logger: logger) }
 
     /// How late the timers of all loops were.
     package var lag: Histogram { lags.withLock { $0 } }

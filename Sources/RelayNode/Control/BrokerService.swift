@@ -77,13 +77,13 @@ package final class BrokerService: TransferDirectory {
     ///   - reports: who is told of limits that are met.
     ///   - clock: the time; another one in tests.
     package init(
-        node: NodeID = .alone, cluster: any Cluster = NoCluster(), limits: BrokerLimits = Defaults.Broker.limits,
-        streams: (any StreamControl)? = nil, reports: LimitReports? = nil, logger: Logger,
+        node: NodeID, cluster: any Cluster, limits: BrokerLimits, streams: (any StreamControl)?,
+        reports: LimitReports, logger: Logger,
         clock: @escaping @Sendable () -> NIODeadline = { .now() }
     ) {
         self.node = node
         self.cluster = cluster
-        self.reports = reports ?? LimitReports(logger: logger)
+        self.reports = reports
         self.logger = logger
         self.clock = clock
         self.state = Mutex(State(broker: Broker(node: node, limits: limits), streams: streams))

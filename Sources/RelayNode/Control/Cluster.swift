@@ -66,15 +66,15 @@ package struct ClusterStatus: Hashable, Sendable, Codable {
     package var refused: UInt64
     /// Whether doorbells are heard, and how many of this node's were not answered.
     package var listening = false
-    package var bellsLost = 0
-    /// What stood in Redis, or was rung, and meant nothing: damaged, stale in its form, or forged.
+    package var doorbellsLost = 0
+    /// Entries of Redis and doorbells that meant nothing: damaged, of an old form, or forged.
     package var ignored = 0
     /// Users' records that were found in Redis, and that no node of this cluster has written.
     package var forged = 0
 
     package init(
         node: String, redis: Bool, joined: Bool, hasJoined: Bool, nodes: Int, links: Int, lost: UInt64,
-        refused: UInt64, listening: Bool = false, bellsLost: Int = 0, ignored: Int = 0,
+        refused: UInt64, listening: Bool = false, doorbellsLost: Int = 0, ignored: Int = 0,
         forged: Int = 0
     ) {
         self.node = node
@@ -86,7 +86,7 @@ package struct ClusterStatus: Hashable, Sendable, Codable {
         self.lost = lost
         self.refused = refused
         self.listening = listening
-        self.bellsLost = bellsLost
+        self.doorbellsLost = doorbellsLost
         self.ignored = ignored
         self.forged = forged
     }

@@ -238,13 +238,12 @@ final class ControlHandler: ChannelInboundHandler {
 
     /// Whether the user, and the address, may begin to move more today. What goes on is not looked at.
     private func isWithinDay(_ message: ClientMessage, _ context: ChannelHandlerContext) -> Bool {
-        guard message.leadsToContent, let name, let traffic = services.traffic,
-            let scope = traffic.excessOfDay(Owner(name: name, address: client.share))
-        else { return true }
-        services.reports.met(Limit(.day, of: scope), name: name, address: client.share)
-        let whose = scope == .user ? "\(name) has" : "the network you come from has, all its users together,"
-        let text = "\(whose) moved as many bytes as it may in a day: the next day begins at 00:00 UTC"
-        send(.refusal(message.id, .dayLimit, text), context)
+        guard message.leadsToContent, let name else { return true }
+        let owner = Owner(name: name, address: client.share)
+        guard let scope = services.traffic.excessOfDay(owner) else { return true }
+        let refusal = LimitRefusal(Limit(.day, of: scope), of: owner)
+        services.reports.met(refusal.limit, name: name, address: client.share)
+        send(.refusal(message.id, refusal.code, refusal.message), context)
         return false
     }
 
@@ -289,7 +288,6 @@ final class ControlHandler: ChannelInboundHandler {
         while let session {
             switch next {
             case .nothing: return
-            case .refuse(let request, let code): return send(.refusal(request, code), context)
             case .find(let name, let message): return find(name, for: message, context)
             case .run(let message):
                 services.broker.handle(.requestReceived(message, from: session))
@@ -342,7 +340,7 @@ final class ControlHandler: ChannelInboundHandler {
         if case .error(let refusal) = message { services.reports.refused(refusal.code) }
         if case .start(var start) = message, let name {
             // Nothing else tells a person that it is the relay that is slow, and not the network.
-            start.rate = services.limits?.rate(of: name, isAddressed: client.share != nil)
+            start.rate = services.limits.rate(of: name, isAddressed: client.share != nil)
             message = .start(start)
         }
         if case .requested = message, !hasRoom(for: message) {

@@ -50,7 +50,7 @@ package protocol ControlAcceptor: Sendable {
     ) throws
 }
 
-/// What every control connection needs of the node.
+/// What every control connection needs of the node. All of it is said at once: what is forgotten does not compile.
 package struct ControlServices: Sendable {
     package var broker: BrokerService
     package var directory: any UserDirectory
@@ -60,26 +60,23 @@ package struct ControlServices: Sendable {
     package var agent: Label
     package var logger: Logger
     /// How much clients may say.
-    package var budgets = MessageBudgets()
+    package var budgets: MessageBudgets
     /// What they leave unread.
-    package var unread = UnreadBytes()
+    package var unread: UnreadBytes
     /// The names that they register.
-    package var newNames = NewNames()
-    /// The limits that operators have set; nil: none.
-    package var limits: LimitControl?
-    /// How much each user moves; nil: that is not counted.
-    package var traffic: TrafficLedger?
+    package var newNames: NewNames
+    /// The limits that operators have set.
+    package var limits: LimitControl
+    /// How much each user moves.
+    package var traffic: TrafficLedger
     /// Who is told of limits that are met.
     package var reports: LimitReports
 
     package init(
         broker: BrokerService, directory: any UserDirectory, registration: ServerMessage.Registration,
-        agent: Label, logger: Logger, budgets: MessageBudgets = MessageBudgets(),
-        unread: UnreadBytes = UnreadBytes(), newNames: NewNames = NewNames(),
-        limits: LimitControl? = nil, traffic: TrafficLedger? = nil, reports: LimitReports
+        agent: Label, logger: Logger, budgets: MessageBudgets, unread: UnreadBytes, newNames: NewNames,
+        limits: LimitControl, traffic: TrafficLedger, reports: LimitReports
     ) {
-        self.limits = limits
-        self.traffic = traffic
         self.broker = broker
         self.directory = directory
         self.registration = registration
@@ -88,6 +85,8 @@ package struct ControlServices: Sendable {
         self.budgets = budgets
         self.unread = unread
         self.newNames = newNames
+        self.limits = limits
+        self.traffic = traffic
         self.reports = reports
     }
 }

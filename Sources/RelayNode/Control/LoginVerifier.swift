@@ -11,7 +11,7 @@ struct LoginVerifier: Sendable {
     /// The Host field of the connection's upgrade request.
     let audience: String
     /// Hears what operators let a user do whose login holds.
-    var limits: LimitControl?
+    var limits: LimitControl
     /// What bounds new names where they take no invitation; else the operator does, who makes invitations.
     var openRegistration: OpenRegistration?
 
@@ -29,7 +29,7 @@ struct LoginVerifier: Sendable {
             // After the key: only the user learns it.
             let account = try await directory.account(of: attempt.credentials.name)
             guard account.disabled == nil else { return .refused(.accountDisabled) }
-            limits?.learned(attempt.credentials.name, account.limits)
+            limits.learned(attempt.credentials.name, account.limits)
             return .accepted
         } catch let error as ClusterUnavailable {
             return .refused(error.code)

@@ -11,8 +11,6 @@ enum RequestStep: Hashable, Sendable {
     case run(ClientMessage)
     /// Ask the users' registry who this is, and call ``RequestQueue/finished()`` when the request has been handed on.
     case find(PeerName, for: ClientMessage)
-    /// No request of an open session.
-    case refuse(RequestID, FailureCode)
 }
 
 /// Keeps the requests of one session in order although some of them wait for the users' registry or for other nodes: a
@@ -30,10 +28,8 @@ struct RequestQueue: Sendable {
     /// Whether another request can be taken; until then its owner has to keep it.
     var hasRoom: Bool { waiting.count < capacity }
 
-    /// An open session asks for something.
+    /// An open session asks for something that `SessionMachine` does not answer itself.
     mutating func requestReceived(_ message: ClientMessage) -> RequestStep {
-        // The session's machine answers these itself.
-        if [.login, .register, .ping].contains(message.kind) { return .refuse(message.id, .notNow) }
         guard isBusy else { return begin(message) }
         // Reports of progress may be lost, so they never wait.
         if case .progress = message { return .nothing }

@@ -79,7 +79,9 @@ struct SessionOutbox: Sendable {
             case .ring(let ring): rings[ring.transfer] = nil
             case .progress(let progress):
                 if reports[progress.transfer] == first - 1 { reports[progress.transfer] = nil }
-            default: break
+            case .challenge, .welcome, .error, .ok, .peer, .pong, .offered, .start, .note, .delivered, .failed,
+                .requested, .refused, .move:
+                break
             }
             return message
         }

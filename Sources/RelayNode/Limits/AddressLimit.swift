@@ -45,6 +45,12 @@ package struct AddressLimit: Hashable, Sendable {
     /// Bytes of messages that its sessions may leave unread.
     package var unreadBytes: Int? { users.map { Defaults.Unread.bytesOfUser * $0 } }
 
-    /// The budget of its messages.
-    package var messages: Pace.Limits? { users.map { Defaults.Messages.user.times(Int64($0)) } }
+    /// The budget of its messages, when a user has `user`. Its users do not all begin at the same moment, nor keep up
+    /// the most that each may: what it may say at once is what one user may.
+    package func messages(_ user: Pace.Limits = Defaults.Messages.user) -> Pace.Limits? {
+        users.map { user.faster(Int64(Self.speaking(of: $0))) }
+    }
+
+    /// How many of `users` may say as much as each of them may, at the same time.
+    package static func speaking(of users: Int) -> Int { max(1, users / Defaults.Messages.addressShare) }
 }

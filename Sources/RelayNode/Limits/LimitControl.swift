@@ -112,8 +112,8 @@ package final class LimitControl: Sendable {
     /// The same of each address.
     var messagesOfAddress: Pace.Limits {
         let settings = state.withLock { $0.settings }
-        guard settings.user[.messages] == nil else { return Self.pace(mostOfAddress(.messages) ?? 0) }
-        return settings.address.messages ?? Self.pace(0)
+        let user = settings.user[.messages].map(Self.pace) ?? Defaults.Messages.user
+        return settings.address.messages(user) ?? Self.pace(0)
     }
 
     private static func pace(_ perSecond: Int64) -> Pace.Limits {

@@ -29,7 +29,7 @@ package final class MessageBudgets: Sendable {
     ///   - address: where `control` does not say.
     ///   - control: says what other limits there are.
     package init(
-        user: Pace.Limits = Defaults.Messages.user, address: Pace.Limits? = AddressLimit.standard.messages,
+        user: Pace.Limits = Defaults.Messages.user, address: Pace.Limits? = AddressLimit.standard.messages(),
         control: LimitControl? = nil
     ) {
         self.control = control

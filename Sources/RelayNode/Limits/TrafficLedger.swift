@@ -59,7 +59,7 @@ package final class TrafficLedger: Sendable {
     /// - Parameters:
     ///   - today: the day by the calendar, UTC, in days since 1970.
     package init(
-        limits: LimitControl, store: any TrafficStore = NoTrafficStore(), reports: LimitReports,
+        limits: LimitControl, store: any TrafficStore, reports: LimitReports,
         today: @escaping @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970) / 86_400 }
     ) {
         self.limits = limits

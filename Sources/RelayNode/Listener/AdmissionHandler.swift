@@ -116,16 +116,11 @@ final class AdmissionHandler: ChannelDuplexHandler {
         for _ in 0..<Defaults.Connection.acceptedAtOnce {
             guard let descriptor = WaitingConnection.accept(at: listener) else { break }
             services.accepts.accepted()
-            guard let peer = WaitingConnection.peer(of: descriptor) else {
+            let decision = WaitingConnection.peer(of: descriptor).map(admit)
+            guard let (connection, isClosed) = decision, !isClosed else {
                 refused += 1
                 Glibc.close(descriptor)
-                continue
-            }
-            let (connection, isClosed) = admit(peer)
-            guard !isClosed else {
-                refused += 1
-                Glibc.close(descriptor)
-                connection.lease.drop()
+                decision?.0.lease.drop()
                 continue
             }
             adopt(descriptor, connection).whenComplete { result in

@@ -15,10 +15,14 @@ package struct CertificateFiles: Hashable, Sendable {
         self.key = key
     }
 
+    /// Whether both can be loaded, and belong together.
+    /// - Throws: ``OperatorError`` when not.
+    package func check() throws(OperatorError) { _ = try load(tickets: TicketKeys()) }
+
     /// Loads both, and checks that they belong together.
     /// - Parameter tickets: what session tickets are sealed with.
     /// - Throws: ``OperatorError``.
-    package func load(tickets: TicketKeys = TicketKeys()) throws(OperatorError) -> TLSContext {
+    package func load(tickets: TicketKeys) throws(OperatorError) -> TLSContext {
         do {
             return try TLSContext.server(
                 certificateChain: chain, privateKey: key, applicationProtocols: ["http/1.1"], tickets: tickets

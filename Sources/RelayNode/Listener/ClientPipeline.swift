@@ -15,12 +15,13 @@ enum ClientPipeline {
     ) throws {
         let pipeline = channel.pipeline.syncOperations
         if connection.sendsProxyHeader { try pipeline.addHandler(proxyHeader(of: connection, services)) }
-        let handler = TLSHandler(server: tls, handshakeTimeout: Defaults.Connection.handshakeTimeout)
-        handler.limitMet = {
-            services.reports?.met(Limit(.tlsMessages, of: .connection), address: connection.lease.address.share)
-        }
-        handler.handshakeEnded = { [counts = services.handshakes] in counts.ended($0) }
-        try pipeline.addHandler(handler)
+        let observer = TLSObserver(
+            limitMet: {
+                services.reports.met(Limit(.tlsMessages, of: .connection), address: connection.lease.address.share)
+            },
+            handshakeEnded: { [counts = services.handshakes] in counts.ended($0) })
+        try pipeline.addHandler(
+            TLSHandler(server: tls, handshakeTimeout: Defaults.Connection.handshakeTimeout, observer: observer))
         try pipeline.addHandler(
             RelayResponder(services: services, connection: connection, purpose: .relay).reader()
         )

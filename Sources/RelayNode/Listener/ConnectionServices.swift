@@ -7,48 +7,49 @@ package import StreamRelay
 package import TransferBroker
 import WSProtocol
 
-/// What connections need of the rest of the node.
+/// What connections need of the rest of the node. All of it is said at once: what is forgotten does not compile.
 package struct ConnectionServices: Sendable {
     /// Claims tokens and hears what becomes of streams.
-    package var transfers: any TransferDirectory
+    package let transfers: any TransferDirectory
     /// The streams this process holds.
-    package var streams: StreamTable
+    package let streams: StreamTable
     /// This node.
-    package var node = NodeID.alone
+    package let node: NodeID
     /// Reaches the nodes that hold other halves; nil when there are none.
-    package var connector: (any NodeConnector)?
+    package let connector: (any NodeConnector)?
     /// The memory they are moved through.
     package let memory = StreamMemory()
-    /// Counts what users move; nil: that is not counted.
-    package var traffic: TrafficLedger?
+    /// Counts what users move.
+    package let traffic: TrafficLedger
     /// Who may come in.
-    package var admission: Admission
+    package let admission: Admission
     /// Takes over connections that became WebSockets.
-    package var control: any ControlAcceptor
+    package let control: any ControlAcceptor
     /// Who is told of what was refused.
-    package var reports: LimitReports?
-    package var logger: Logger
+    package let reports: LimitReports
+    package let logger: Logger
     /// What the listeners accept, and cannot accept.
-    package var accepts = AcceptWatch()
+    package let accepts: AcceptWatch
     /// The balancers that are believed when they say whose a connection is.
-    package var peers = TrustedPeers()
+    package let peers: TrustedPeers
     /// What browsers are shown; nil for nothing.
-    package var site: Site?
+    package let site: Site?
     /// Where answers to ACME's challenges lie, for plain HTTP; nil for nowhere.
-    package var challenges: ServedFolder?
+    package let challenges: ServedFolder?
     /// Counts the handshakes of clients.
-    package var handshakes = HandshakeCounts()
+    package let handshakes: HandshakeCounts
 
     package init(
-        transfers: any TransferDirectory, streams: StreamTable, node: NodeID = NodeID.alone,
-        connector: (any NodeConnector)? = nil, admission: Admission, control: any ControlAcceptor,
-        reports: LimitReports? = nil, logger: Logger, accepts: AcceptWatch = AcceptWatch(),
-        peers: TrustedPeers = TrustedPeers(), site: Site? = nil, challenges: ServedFolder? = nil
+        transfers: any TransferDirectory, streams: StreamTable, node: NodeID, connector: (any NodeConnector)?,
+        traffic: TrafficLedger, admission: Admission, control: any ControlAcceptor, reports: LimitReports,
+        logger: Logger, accepts: AcceptWatch, peers: TrustedPeers, site: Site?, challenges: ServedFolder?,
+        handshakes: HandshakeCounts
     ) {
         self.transfers = transfers
         self.streams = streams
         self.node = node
         self.connector = connector
+        self.traffic = traffic
         self.admission = admission
         self.control = control
         self.reports = reports
@@ -57,6 +58,7 @@ package struct ConnectionServices: Sendable {
         self.peers = peers
         self.site = site
         self.challenges = challenges
+        self.handshakes = handshakes
     }
 
     /// What a stream needs of them.

@@ -18,28 +18,20 @@ package struct NodeStreams: NodeStreamAcceptor {
     /// Joins a `PUT /stream` to the download it names: gives the connection to the upload's handler, or moves it to the
     /// event loop of the download.
     package func accept(_ head: RequestHead, from node: NodeID, _ reader: RequestReader) throws(HTTPError) {
-        guard let channel = reader.channel else { return }
         guard let stream = Self.stream(head) else {
             throw HTTPError.malformed("Relay-Home and Relay-Transfer have to name a stream")
         }
         services.logger.debug(
             "stream of another node",
             metadata: [LogKeys.transfer: "\(stream.transfer)", LogKeys.node: "\(node)"])
-        let download = services.streams.place(of: stream)
-        let request = UploadRequest(head, leftover: reader.pending)
-        let placement = Placement(
-            holder: services.node, node: services.node, download: download?.loop, upload: channel.eventLoop
-        )
-        switch (placement, download) {
-        case (.local, let download?):
-            UploadPipeline.install(
-                request, into: download.stream(), lossMeans: .clusterUnavailable, replacing: reader)
-        case (.move, let download?):
-            // Only connections of clients have a lease.
-            let problem = ConnectionMove.move(
-                channel, request: request, to: download, lease: nil, lossMeans: .clusterUnavailable)
-            if let problem { throw HTTPError.stream(problem) }
-        case (.gone, _), (.hop, _), (.local, nil), (.move, nil): throw HTTPError.stream(services.missingStream)
+        // Only connections of clients have a lease.
+        let joining = UploadPipeline.join(
+            UploadRequest(head, leftover: reader.pending), to: stream, heldBy: services.node, at: services.node,
+            of: services.streams, lease: nil, lossMeans: .clusterUnavailable, replacing: reader)
+        switch joining {
+        case .joined: break
+        case .failed(let problem): throw HTTPError.stream(problem)
+        case .gone, .elsewhere: throw HTTPError.stream(services.missingStream)
         }
     }
 

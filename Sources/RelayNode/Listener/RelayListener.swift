@@ -43,25 +43,21 @@ package enum RelayListener {
         let admitted = AdmittedConnections()
         // Those that NIO does not accept, with the options of those that it does.
         let adopt: AdmissionHandler.Adoption = { descriptor, connection in
-            var bootstrap = ClientBootstrap(group: loops.connections)
-                .channelOption(.maxMessagesPerRead, value: 1)
-                .channelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
+            ClientBootstrap(group: loops.connections).acceptedOptions()
                 .channelInitializer { channel in
                     CloseOnExec.mark(channel)
                     return channel.eventLoop.makeCompletedFuture { try pipeline(channel, connection) }
                 }
-            for (option, value) in SocketSettings.accepted { bootstrap = bootstrap.channelOption(option, value: value) }
-            return bootstrap.withConnectedSocket(descriptor)
+                .withConnectedSocket(descriptor)
         }
-        var bootstrap = ServerBootstrap(group: loops.accepting, childGroup: loops.connections)
+        return ServerBootstrap(group: loops.accepting, childGroup: loops.connections)
             .watched(by: services.accepts) {
                 AdmissionHandler(services: services, admitted: admitted, adopt: adopt)
             }
             .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)
             .serverChannelOption(.maxMessagesPerRead, value: Defaults.Connection.acceptedAtOnce)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
+            .acceptedOptions()
             .childChannelInitializer { channel in
                 CloseOnExec.mark(channel)
                 return channel.eventLoop.makeCompletedFuture {
@@ -69,10 +65,6 @@ package enum RelayListener {
                     try pipeline(channel, connection)
                 }
             }
-        for (option, value) in SocketSettings.accepted {
-            bootstrap = bootstrap.childChannelOption(option, value: value)
-        }
-        return bootstrap
     }
 }
 

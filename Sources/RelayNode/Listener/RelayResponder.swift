@@ -24,7 +24,7 @@ struct RelayResponder: RequestResponder, Sendable {
         return RequestReader(self, patience: .init(Defaults.Connection.headTimeout, late: late))
     }
 
-    func refused(_ refusal: HTTPError) { services.reports?.refused(refusal.status) }
+    func refused(_ refusal: HTTPError) { services.reports.refused(refusal.status) }
 
     func failed(_ error: any Error, _ reader: RequestReader) {
         services.logger.debug("connection failed", metadata: [LogKeys.error: "\(error)"])
@@ -54,7 +54,7 @@ struct RelayResponder: RequestResponder, Sendable {
                 upgrade(handshake, reader)
             case .download(let token):
                 claim(token, as: .download, body, reader) { claim, reader in
-                    let meters = services.traffic?.meters(of: claim.owners) ?? []
+                    let meters = services.traffic.meters(of: claim.owners)
                     DownloadPipeline.install(
                         claim.stream, meters: meters, services: services.stream, replacing: reader)
                 }
@@ -116,30 +116,26 @@ struct RelayResponder: RequestResponder, Sendable {
 
     /// Brings the upload to its download.
     private func place(_ head: RequestHead, by claim: StreamClaim, _ reader: RequestReader) {
-        guard let channel = reader.channel else { return }
+        log(claim)
         let request = UploadRequest(head, leftover: reader.pending)
-        let download = services.streams.place(of: claim.stream)
-        let placement = Placement(
-            holder: claim.download, node: services.node, download: download?.loop, upload: channel.eventLoop
-        )
-        log(claim, placement)
-        switch (placement, download) {
-        case (.local, let download?): UploadPipeline.install(request, into: download.stream(), replacing: reader)
-        case (.move, let download?):
-            let problem = ConnectionMove.move(channel, request: request, to: download, lease: connection.lease)
-            guard let problem else { return }
+        let joining = UploadPipeline.join(
+            request, to: claim.stream, heldBy: claim.download, at: services.node, of: services.streams,
+            lease: connection.lease, lossMeans: .senderGone, replacing: reader)
+        switch joining {
+        case .joined: break
+        case .failed(let problem):
             if services.admission.isShortOfDescriptors { services.accepts.ranShort() }
             services.streams.end(claim.stream, .failed(problem))
             reader.end(with: .stream(problem), after: request.body)
-        case (.hop(let node), _): hop(to: node, request, claim.stream, reader)
-        case (.gone, _), (.local, nil), (.move, nil): cut(claim.stream, services.missingStream, request.body, reader)
+        case .elsewhere(let node): hop(to: node, request, claim.stream, reader)
+        case .gone: cut(claim.stream, services.missingStream, request.body, reader)
         }
     }
 
-    private func log(_ claim: StreamClaim, _ placement: Placement) {
+    private func log(_ claim: StreamClaim) {
         guard services.logger.logLevel <= .debug else { return }
         var details: Logger.Metadata = [LogKeys.transfer: "\(claim.stream.transfer)"]
-        if case .hop(let node) = placement { details[LogKeys.node] = "\(node)" }
+        if claim.download != services.node { details[LogKeys.node] = "\(claim.download)" }
         services.logger.debug("upload", metadata: details)
     }
 
@@ -151,12 +147,12 @@ struct RelayResponder: RequestResponder, Sendable {
         PeerUploadHandler.open(stream, on: node, length: request.length, loop: loop, connector: connector)
             .whenComplete { result in
                 switch result {
-                case .success(let uplink):
+                case .success(let handler):
                     guard reader.channel != nil else {
-                        uplink.cut(.senderGone)
+                        handler.cut(.senderGone)
                         return abandon(stream, .upload)
                     }
-                    let pipe = uplink.park(services.stream, on: loop)
+                    let pipe = handler.park(services.stream, on: loop)
                     UploadPipeline.install(request, into: pipe, replacing: reader)
                 case .failure(let error):
                     let code = (error as? StreamHopRefused)?.code ?? .clusterUnavailable

@@ -20,10 +20,13 @@ package struct RegistryFile: Sendable {
 
     package let directory: StateDirectory
 
-    /// Told after each step; throwing there stops the replacement as a kill would. For tests.
-    package var reached: @Sendable (AtomicFile.Step) throws -> Void = { _ in }
+    private let reached: @Sendable (AtomicFile.Step) throws -> Void
 
-    package init(directory: StateDirectory, reached: @escaping @Sendable (AtomicFile.Step) throws -> Void = { _ in }) {
+    package init(directory: StateDirectory) { self.init(directory: directory, reached: { _ in }) }
+
+    /// For tests.
+    /// - Parameter reached: told after each step; throwing there stops the replacement as a kill would.
+    init(directory: StateDirectory, reached: @escaping @Sendable (AtomicFile.Step) throws -> Void) {
         self.directory = directory
         self.reached = reached
     }

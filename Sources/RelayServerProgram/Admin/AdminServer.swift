@@ -23,7 +23,7 @@ struct AdminServer: Sendable {
     /// - Throws: ``OperatorError``.
     static func bind(
         in directory: StateDirectory, group: any EventLoopGroup, responder: AdminResponder,
-        accepts: AcceptWatch = AcceptWatch(), inherited: InheritedSockets = InheritedSockets()
+        accepts: AcceptWatch, inherited: InheritedSockets
     ) async throws(OperatorError) -> AdminServer {
         let path = try AdminSocket.path(in: directory.path)
         let inherited = inherited.take(.admin, AdminSocket.name)

@@ -16,13 +16,13 @@ struct BackupCommand: AsyncParsableCommand {
         commandName: "backup",
         abstract: "Write a copy of the users' registry to a file: users, limits, notes, invitations.",
         discussion: """
-            The server may run or not; of a cluster, a node has to run. The file, mode 0600, is whole or is not \
-            there, and `relay-server restore` checks each line of it. Example:
+            The server need not run; in a cluster, a node has to. The file has the mode 0600, is written whole or not \
+            at all, and `relay-server restore` checks each line of it. Example:
               relay-server backup /var/backups/relay-$(date +%F)
             """
     )
 
-    @Argument(help: "The file; one that is there is replaced.", completion: .file())
+    @Argument(help: "The file; an existing one is replaced.", completion: .file())
     var file: String
 
     @OptionGroup var state: StateOptions
@@ -61,18 +61,18 @@ extension BackupCommand {
 struct RestoreCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore",
-        abstract: "Put a copy that `backup` made into the users' registry.",
+        abstract: "Restore the users' registry from a copy that `backup` made.",
         discussion: """
-            Into a registry without users, or with --replace in the place of what there is. The server may run or \
-            not; of a cluster, a node has to run. Nothing is changed when the file is damaged. `relay-server migrate` \
-            does the same without a file where both relays are on one machine.
+            The registry must have no users, or --replace be given. The server need not run; in a cluster, a node has \
+            to. Nothing is changed when the file is damaged. `relay-server migrate` does the same without a file where \
+            both relays are on one machine.
             """
     )
 
     @Argument(help: "The file.", completion: .file())
     var file: String
 
-    @Flag(help: "Remove the users and invitations that are there and not in the copy.")
+    @Flag(help: "Remove the users and invitations that are not in the copy.")
     var replace = false
 
     @OptionGroup var state: StateOptions

@@ -38,7 +38,7 @@ struct CheckCommand: AsyncParsableCommand {
 
     /// Returns what is no mistake yet.
     static func validate(_ settings: ServerConfiguration) throws(OperatorError) -> [CertificateProblem] {
-        _ = try settings.certificate.load()
+        try settings.certificate.check()
         let problems = try CertificateInventory(settings).problems(at: Int64(LogTime.now.seconds))
         if let problem = problems.first, problem.isFatal { throw OperatorError(.configuration, problem.message) }
         try settings.checkFolders()

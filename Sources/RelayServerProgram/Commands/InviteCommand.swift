@@ -18,8 +18,8 @@ struct InviteCommand: AsyncParsableCommand {
               relay-server invite alice --expires 7d    good for the name alice only, for a week
               relay-server invite --count 20 --note 'course of May' > codes
 
-            The codes are the only thing on standard output. The relay keeps no copy: if one is lost, make another. What \
-            cannot be printed is taken back.
+            The codes are the only thing on standard output. The relay keeps no copy: if one is lost, make another. Codes \
+            that cannot be printed are revoked.
             """
     )
 
@@ -37,7 +37,8 @@ struct InviteCommand: AsyncParsableCommand {
     var count = 1
 
     @Option(
-        help: ArgumentHelp("What to remember about it: `users show` shows it of who used the code.", valueName: "text"))
+        help: ArgumentHelp(
+            "Note on the code: `users show` prints it for the user who has used the code.", valueName: "text"))
     var note: String?
 
     @OptionGroup var output: OutputOptions

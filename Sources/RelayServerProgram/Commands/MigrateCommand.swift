@@ -11,8 +11,8 @@ struct MigrateCommand: AsyncParsableCommand {
         abstract: "Take over the users of another relay on this machine: from one relay to a cluster, and back.",
         discussion: """
             Users, limits, notes and invitations of the relay with the state directory FROM are put into the registry \
-            of this one, which may have no users yet. Either may run or not; a node of a cluster has to. FROM is left \
-            as it is: stop it when its clients come here. Examples:
+            of this one, which may have no users yet. Neither relay need run, but a node of a cluster has to. FROM is \
+            not changed: stop it when its clients come here. Examples:
               relay-server migrate /var/lib/relay-alone --state-dir /var/lib/relay-n1    to the cluster of the node n1
               relay-server migrate /var/lib/relay-n1 --state-dir /var/lib/relay-alone    and back
             """
@@ -21,7 +21,7 @@ struct MigrateCommand: AsyncParsableCommand {
     @Argument(help: "The state directory of the other relay.", completion: .directory)
     var from: String
 
-    @Flag(help: "Remove the users and invitations that are there and not in the other registry.")
+    @Flag(help: "Remove the users and invitations that are not in the other registry.")
     var replace = false
 
     @OptionGroup var state: StateOptions

@@ -10,9 +10,9 @@ import WSProtocol
 package struct RelayServerCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "relay-server",
-        abstract: "A relay for files between people who can only dial out.",
+        abstract: "Relay files between clients behind NATs and firewalls; all connections are made by the clients.",
         discussion: """
-            On a machine with the package, from nothing to a relay that runs:
+            Set up a relay on a machine with the package installed:
               relay-server setup --public-name relay.example.com
             Start a relay by hand:
               certs/make relay.example.com

@@ -8,7 +8,7 @@ struct ReloadCommand: AsyncParsableCommand {
         commandName: "reload",
         abstract: "Read certificates, limits and the log level again, without a restart.",
         discussion: """
-            The same as SIGHUP, but it waits and says what came of it. The configuration file and all certificates are \
+            Does the same as SIGHUP, waits, and prints the outcome. The configuration file and all certificates are \
             read and checked first: when anything is wrong, nothing changes, and the exit code is 78. New connections \
             get the new certificate; those that are open keep theirs.
 

@@ -6,12 +6,12 @@ import ArgumentParser
 struct RestartCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restart",
-        abstract: "Put a new process in the place of the running one, without an interruption.",
+        abstract: "Replace the running process by a new one, without an interruption.",
         discussion: """
             For an upgrade, and for settings that `reload` does not take. The running server starts the program that is \
             installed now, with the same command line. The new process reads its configuration, takes over the listening \
             sockets, the admin socket and the pid file, and serves; no connection is refused meanwhile. The old process \
-            ends once its transfers have. When the new one cannot start, the old one goes on, and this says why.
+            ends once its transfers have. When the new one cannot start, the old one goes on, and the command says why.
 
             Not for a node of a cluster: drain it, and start it again.
             """

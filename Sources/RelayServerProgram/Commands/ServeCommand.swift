@@ -56,13 +56,11 @@ struct ServeCommand: AsyncParsableCommand {
         let inherited = try SocketActivation.take()
         let descriptors = ProcessLimits.apply()
         let log = try LineLogHandler.log(settings.log)
-        var application = RelayApplication(configuration: settings, log: log, descriptorLimit: descriptors)
-        application.inherited = inherited
-        application.read = { [options] () throws(OperatorError) in try options.configuration() }
-        application.manager = ServiceManager()
-        application.watchdog = Watchdog()
-        application.report = report
-        application.takesOver = takeover || report?.purpose == .successor
+        let application = RelayApplication(
+            configuration: settings, log: log, descriptorLimit: descriptors, inherited: inherited,
+            read: { [options] () throws(OperatorError) in try options.configuration() },
+            manager: ServiceManager(), watchdog: Watchdog(), takesOver: takeover || report?.purpose == .successor,
+            report: report)
         try await application.run()
     }
 

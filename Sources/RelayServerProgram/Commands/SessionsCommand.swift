@@ -19,7 +19,7 @@ struct SessionsCommand: AsyncParsableCommand {
             commandName: "list",
             abstract: "Print each session: id, name, address, seconds, what it does, separated by tabs.",
             discussion: """
-                The id is the one of the log, and begins with the node's. Of a cluster, all nodes are asked: one that \
+                The id is the one of the log, and begins with the node's. In a cluster, all nodes are asked: one that \
                 does not answer is named on standard error, and the exit code is 69.
                 """
         )
@@ -52,7 +52,7 @@ struct SessionsCommand: AsyncParsableCommand {
     struct Close: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "close",
-            abstract: "Close a session, which hears that an operator did.",
+            abstract: "Close a session; its client is told that an operator did.",
             discussion: """
                 The client connects again; `relay-server users disable` keeps a user away. Example:
                   relay-server sessions close n1-7

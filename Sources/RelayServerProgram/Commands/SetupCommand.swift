@@ -13,16 +13,16 @@ import WSProtocol
 struct SetupCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "setup",
-        abstract: "From the installed package to a relay that runs: certificate, configuration, service, invitation.",
+        abstract: "Set up an installed relay: certificate, configuration, service, first invitation.",
         discussion: """
             Examples:
               relay-server setup --public-name relay.example.com
               relay-server setup --public-name relay.example.com --certbot --http-listen 0.0.0.0:80
 
-            Without --public-name it asks for the name, and for what depends on it. \
-            Makes what is missing, and leaves what is there: it can be run again. With --force it writes the \
-            configuration and the certificate anew; an authority, once made, always stays. Without --certbot or \
-            --tls-cert it makes an authority of the relay's own, and a certificate.
+            Without --public-name, the command asks for the name and the settings that depend on it. It makes only \
+            what is missing, so that it can be run again. With --force it writes the configuration and the certificate \
+            anew; an authority, once made, always stays. Without --certbot or --tls-cert it makes an authority of the \
+            relay's own, and a certificate.
             """
     )
 
@@ -86,7 +86,7 @@ struct SetupCommand: AsyncParsableCommand {
         var changes: [String] = []
         if force || !file.isSetUp {
             let certificate = ServerCertificate(folder: folder, account: account)
-            // What it is not for, it takes no one's place for.
+            // A certificate for another name must not replace the one that is there.
             if let given { try Self.check(given.chain, isFor: name) }
             if try certificate.put(given, for: name, force: force) {
                 changes.append("\(certificate.files.chain) and its key were written")
@@ -144,7 +144,7 @@ struct SetupCommand: AsyncParsableCommand {
         let port = settings.listen.first?.port ?? 443
         let url = port == 443 ? "https://\(host)" : "https://\(host):\(port)"
         let chain = try Self.facts(settings.certificate.chain)
-        // Ports below 1024 are for root, or for who has this of root.
+        // Only root, or a process with this capability, may bind ports below 1024.
         let needsPort = settings.listen.contains { $0.port < 1024 } || (settings.httpListen?.port ?? 1024) < 1024
         let capability = needsPort ? "--inh-caps +net_bind_service --ambient-caps +net_bind_service " : ""
         let state =

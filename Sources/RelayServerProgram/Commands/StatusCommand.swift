@@ -49,7 +49,10 @@ struct StatusCommand: AsyncParsableCommand {
         let ofUser = status.limits.all.map { limit in
             "\(limit.name.rawValue)=\(LimitText.text(limit.name, limit.value))"
         }
-        let ofAddress = status.addressLimit.map { "an address has \($0) times that" } ?? "none of addresses"
+        let ofAddress =
+            status.addressLimit.map {
+                "an address has \($0) times that, and \(AddressLimit.speaking(of: $0)) times the messages"
+            } ?? "none of addresses"
         return ofUser.joined(separator: " ") + "; " + ofAddress
     }
 
@@ -75,7 +78,7 @@ struct StatusCommand: AsyncParsableCommand {
         return [
             "node          \(cluster.node), \(cluster.nodes) others, \(cluster.links) linked",
             "redis         \(redis)",
-            "doorbells     \(cluster.listening ? "heard" : "not heard"), \(cluster.bellsLost) unanswered, "
+            "doorbells     \(cluster.listening ? "heard" : "not heard"), \(cluster.doorbellsLost) unanswered, "
                 + "\(cluster.ignored) entries ignored",
             "records       \(cluster.forged) of users forged or damaged",
         ]

@@ -12,10 +12,10 @@ import WSProtocol
 struct TopCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "top",
-        abstract: "Show what goes on at the running server, each second anew.",
+        abstract: "Show the activity of the running server, and refresh it every second.",
         discussion: """
-            The transfers that move, with their rates, and the sessions. However many there are, no more are shown \
-            than fit; the first lines count all. Examples:
+            Shows the transfers that move, with their rates, and the sessions, as many as fit; the first lines count \
+            all. Examples:
               relay-server top
               relay-server top --once
               relay-server top --json | jq -c '.transfers[] | [.from, .to, .rate]'
@@ -25,7 +25,7 @@ struct TopCommand: AsyncParsableCommand {
     @Flag(help: "Print one JSON object a refresh instead of a table.")
     var json = false
 
-    @Flag(help: "Look once, and end. Rates are those of one second.")
+    @Flag(help: "Print one table and end. Rates are those of one second.")
     var once = false
 
     @OptionGroup var state: StateOptions

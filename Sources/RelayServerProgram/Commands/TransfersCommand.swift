@@ -19,9 +19,8 @@ struct TransfersCommand: AsyncParsableCommand {
             commandName: "list",
             abstract: "Print each transfer: id, state, sender, receiver, bytes, node, separated by tabs.",
             discussion: """
-                The node is the one that the sender is connected to. Of a cluster, all nodes are asked: one that does \
-                not answer is named on standard error, and the exit code is 69. What is sent is known to the clients \
-                alone.
+                The node is the one that the sender is connected to. In a cluster, all nodes are asked: one that does \
+                not answer is named on standard error, and the exit code is 69. Only the clients know the content.
                 """
         )
 
@@ -43,7 +42,7 @@ struct TransfersCommand: AsyncParsableCommand {
     struct Cancel: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "cancel",
-            abstract: "End a transfer; both sides hear that an operator did."
+            abstract: "End a transfer; both sides are told that an operator did."
         )
 
         @Argument(

@@ -17,7 +17,7 @@ struct UsersCommand: AsyncParsableCommand {
               relay-server users limit alice transfers=10 rate=5M day=20G
               relay-server users disable alice
 
-            In a cluster each of them is about the users of all nodes.
+            In a cluster, these commands are about the users of all nodes.
             """,
         subcommands: [
             List.self, Show.self, Limit.self, Rename.self, Disable.self, Enable.self, Remove.self,
@@ -53,7 +53,7 @@ struct UsersCommand: AsyncParsableCommand {
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "show",
-            abstract: "Show a user: state, key, when and how it came, sessions, bytes of today, and limits."
+            abstract: "Show a user: state, key, registration, sessions, bytes of today, and limits."
         )
 
         @OptionGroup var user: Name
@@ -75,8 +75,8 @@ struct UsersCommand: AsyncParsableCommand {
             discussion: """
                 connections, offers (that are not accepted yet), transfers (at once, each way), messages (a \
                 second), rate (bytes a second), day (bytes from 00:00 to 24:00 UTC). A value is a number or a size; \
-                off means no limit, default the one that every user has (`serve --limit`). What goes on is not cut: \
-                a limit holds for what comes next, and rate at once.
+                off means no limit, default the one that every user has (`serve --limit`). Running transfers are not \
+                cut: a rate applies at once, and the other limits to what begins later.
                 Examples:
                   relay-server users limit alice transfers=10 rate=5M day=20G
                   relay-server users limit alice day=off rate=default
@@ -114,7 +114,7 @@ struct UsersCommand: AsyncParsableCommand {
                 """
         )
 
-        @Argument(help: "The name as it is.", transform: { try PeerName.argument($0) })
+        @Argument(help: "The present name.", transform: { try PeerName.argument($0) })
         var old: PeerName
 
         @Argument(help: "The new name.", transform: { try PeerName.argument($0) })
@@ -136,7 +136,7 @@ struct UsersCommand: AsyncParsableCommand {
     struct Disable: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "disable",
-            abstract: "Let a user log in no more, and end its sessions; the name stays its own."
+            abstract: "Bar a user from logging in, and end its sessions; the user keeps the name."
         )
 
         @OptionGroup var user: Name
@@ -155,7 +155,7 @@ struct UsersCommand: AsyncParsableCommand {
     /// `relay-server users enable`
     struct Enable: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "enable", abstract: "Let a user log in again who was disabled.")
+            commandName: "enable", abstract: "Allow a disabled user to log in again.")
 
         @OptionGroup var user: Name
         @OptionGroup var output: OutputOptions

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
+import NIOCore
 import ServerSystem
 import WSProtocol
 
@@ -48,6 +50,14 @@ extension ProcessChannel {
         } catch {
             throw OperatorError(.unavailable, "the other process is gone: \(error)")
         }
+    }
+
+    /// What the other process says within `time`; nil for anything else. Descriptors that come with it, which none but
+    /// ``HandoverMessage/sockets(_:)`` has, are closed.
+    func hear(within time: TimeAmount) -> HandoverMessage? {
+        guard let message = receive(within: time) else { return nil }
+        for descriptor in message.descriptors { close(descriptor) }
+        return message.handover
     }
 }
 

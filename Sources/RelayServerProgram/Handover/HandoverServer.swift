@@ -106,7 +106,7 @@ final class HandoverServer: Sendable {
             return
         }
         let process: Logger.Metadata = [LogKeys.pid: "\(peer.process)"]
-        guard case .take? = channel.receive(within: Defaults.Handover.exchangeTimeout)?.handover else { return }
+        guard case .take? = channel.hear(within: Defaults.Handover.exchangeTimeout) else { return }
         guard place.isServing else {
             try? channel.tell(.refused("it stops, and its address is free in a moment: start the new one then"))
             return
@@ -114,7 +114,7 @@ final class HandoverServer: Sendable {
         logger.notice("another process prepares to take over", metadata: process)
         guard giveSockets(to: channel) else { return goesOn(process, "it is gone") }
         let takesNames: Bool
-        switch channel.receive(within: Defaults.Handover.prepareTimeout)?.handover {
+        switch channel.hear(within: Defaults.Handover.prepareTimeout) {
         case .ready(let wish)?: takesNames = wish == true
         case .failed(let why)?: return goesOn(process, why)
         default: return goesOn(process, "it ended before it was ready")
@@ -123,7 +123,7 @@ final class HandoverServer: Sendable {
         guard !takesNames || giveNames(to: channel), (try? channel.tell(.yours)) != nil else {
             return resume(process, "it is gone")
         }
-        switch channel.receive(within: Defaults.Handover.serveTimeout)?.handover {
+        switch channel.hear(within: Defaults.Handover.serveTimeout) {
         case .serving?: break
         case .failed(let why)?: return resume(process, why)
         default: return resume(process, "it ended before it served")

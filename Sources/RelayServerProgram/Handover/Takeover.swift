@@ -18,8 +18,9 @@ final class Takeover: Sendable {
 
     /// Asks the process that serves with `stateDirectory` for its sockets. It still accepts connections.
     /// - Throws: ``OperatorError`` when there is none, or it refuses.
-    init(stateDirectory: String) throws(OperatorError) {
+    convenience init(stateDirectory: String) throws(OperatorError) {
         let path = StateDirectory.path(of: HandoverMessage.socketName, in: stateDirectory)
+        let channel: ProcessChannel
         do {
             channel = try ProcessChannel(path: path)
         } catch {
@@ -29,9 +30,15 @@ final class Takeover: Sendable {
                     + "start this one without --takeover"
             )
         }
+        try self.init(asking: channel, at: path)
+    }
+
+    /// The same, of the process at the other end of `channel`, which was reached at `path`.
+    init(asking channel: ProcessChannel, at path: String) throws(OperatorError) {
         guard let peer = channel.peer, peer.isOwn else {
             throw OperatorError(.refused, "\(path) is another user's: it is not taken for a relay")
         }
+        self.channel = channel
         predecessor = peer.process
         try channel.tell(.take(version: ProgramVersion.current))
         let reply = channel.receive(within: Defaults.Handover.exchangeTimeout)
@@ -54,7 +61,7 @@ final class Takeover: Sendable {
         try channel.tell(.ready(takesNames: true))
         var names: [PeerName] = []
         while true {
-            let reply = channel.receive(within: Defaults.Handover.claimTimeout)?.handover
+            let reply = channel.hear(within: Defaults.Handover.claimTimeout)
             switch reply {
             case .names(let more)?: names += more
             case .yours?: return names
@@ -67,7 +74,7 @@ final class Takeover: Sendable {
     /// - Throws: ``OperatorError`` when it goes on instead.
     func complete() throws(OperatorError) {
         try channel.tell(.serving)
-        let reply = channel.receive(within: Defaults.Handover.exchangeTimeout)?.handover
+        let reply = channel.hear(within: Defaults.Handover.exchangeTimeout)
         guard case .leaving? = reply else { throw Self.failure(reply, "did not leave", predecessor) }
     }
 

@@ -23,8 +23,8 @@ final class PIDFile: Sendable {
     /// - Parameter predecessor: the process whose place this one takes, if it does.
     /// - Throws: ``OperatorError`` that names the process.
     func check(predecessor: pid_t? = nil) throws(OperatorError) {
-        let old = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-        guard old >= 0 else { return }
+        let opened = try? SystemError.check { unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) }
+        guard let old = opened else { return }
         defer { close(old) }
         guard flock(old, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK else { return }
         let holder = Self.process(in: old)

@@ -16,23 +16,23 @@ import WSProtocol
 struct RelayApplication: Sendable {
     let configuration: ServerConfiguration
     let log: ServerLog
-    var descriptorLimit: Int
+    let descriptorLimit: Int
     var drainTimeout = TimeAmount.seconds(Defaults.Operations.drainTimeout)
     /// Whether SIGTERM and SIGINT end this server; a test's do not.
     var trapsSignals = true
     /// Sockets that another process has bound for this one.
-    var inherited = InheritedSockets()
-    /// The configuration as its sources say now; what is there from the start when nothing can be read again.
-    var read: (@Sendable () throws(OperatorError) -> ServerConfiguration)?
+    let inherited: InheritedSockets
+    /// The configuration as its sources say now.
+    let read: @Sendable () throws(OperatorError) -> ServerConfiguration
     /// The service manager that has started this process, and wants to know how it is.
-    var manager = ServiceManager(variables: [:])
-    var watchdog = Watchdog(variables: [:])
+    let manager: ServiceManager
+    let watchdog: Watchdog
     /// Whether it takes the place of the process that serves with the same state directory.
-    var takesOver = false
+    let takesOver: Bool
     /// Whether it may do everything on this machine, which a relay never needs.
     var isRoot = geteuid() == 0
     /// What tells the process that waits for this start; nil when none does.
-    var report: StartReport?
+    let report: StartReport?
 
     private var logger: Logger { log.logger }
 
@@ -132,7 +132,7 @@ struct RelayApplication: Sendable {
             reports: reports, log: log, descriptorLimit: descriptorLimit,
             accepts: AcceptWatch(limit: descriptorLimit, logger: logger), tickets: tickets,
             inherited: handed ?? inherited, manager: manager,
-            read: read ?? { [configuration] () throws(OperatorError) in configuration },
+            read: read,
             loops: LoopWatch(logger: logger)
         )
     }
@@ -182,10 +182,9 @@ struct RelayApplication: Sendable {
                 manager.tell(.ready, .status("serving"))
                 watchdog.start(context.listenerLoops.all, manager)
                 report?.succeeded()
-                let watch = CertificateWatch(certificates: context.certificates, logger: logger)
-                watch.start(on: context.group.any())
+                server.certificates.start(on: context.group.any())
                 // By another time, others of them are good.
-                context.loops.whenStepped { watch.look() }
+                context.loops.whenStepped { server.certificates.look() }
                 let reason = await server.coordinator.waitForStop()
                 manager.tell(.stopping, .status("stopping"))
                 logger.notice("stopping", metadata: [LogKeys.outcome: "\(reason.rawValue)"])

@@ -16,19 +16,21 @@ struct ServerComposition: Sendable {
     let figures: ServerFigures
     let reloader: Reloader
     let handover: HandoverServer
+    let certificates: CertificateWatch
 
     /// Makes the parts and binds their addresses. Nothing is accepted yet, and no other node knows of this one.
     /// - Parameter drainTimeout: how long running transfers are given once the server is told to stop.
     /// - Throws: ``OperatorError`` when an address cannot be bound.
     init(_ context: ServerContext, _ directory: StateDirectory, drainTimeout: TimeAmount) async throws(OperatorError) {
         let transfers = TransferService(context)
+        certificates = CertificateWatch(certificates: context.certificates, logger: context.logger)
         let services = try Self.services(context, transfers)
         let listeners = try await ClientListeners.bind(context, services)
         let coordinator = DrainCoordinator(
             transfers, closing: context.cluster == nil ? nil : listeners, loop: context.group.any(),
             timeout: drainTimeout, logger: context.logger
         )
-        let reloader = Self.reloader(context, transfers)
+        let reloader = Self.reloader(context, transfers, certificates)
         var figures = ServerFigures(context, transfers, listeners, coordinator, reloader)
         let metrics = try await MetricsListener.bind(
             at: context.configuration.metricsListen, context.inherited, group: context.group, source: figures,
@@ -75,9 +77,10 @@ struct ServerComposition: Sendable {
         { (configuration) throws(OperatorError) in try member.reload(configuration) }
     }
 
-    private static func reloader(_ context: ServerContext, _ transfers: TransferService) -> Reloader {
-        let watch = CertificateWatch(certificates: context.certificates, logger: context.logger)
-        return Reloader(
+    private static func reloader(
+        _ context: ServerContext, _ transfers: TransferService, _ watch: CertificateWatch
+    ) -> Reloader {
+        Reloader(
             context.configuration,
             Reloader.Targets(
                 tls: context.tls, certificates: context.certificates, tickets: context.tickets,
@@ -100,19 +103,17 @@ struct ServerComposition: Sendable {
             budgets: MessageBudgets(control: transfers.limits), unread: transfers.unread, newNames: transfers.newNames,
             limits: transfers.limits, traffic: transfers.traffic, reports: context.reports
         )
-        var services = ConnectionServices(
+        return ConnectionServices(
             transfers: transfers.broker, streams: transfers.streams, node: context.cluster?.id ?? .alone,
-            connector: context.cluster?.connector, admission: context.admission,
+            connector: context.cluster?.connector, traffic: transfers.traffic, admission: context.admission,
             control: ControlPipeline(services: control), reports: context.reports, logger: context.logger,
             accepts: context.accepts,
             peers: TrustedPeers(
                 sendingHeader: context.configuration.proxyProtocol, sendingField: context.configuration.trustedProxy
             ),
-            site: Site(context.site), challenges: context.configuration.acmeDirectory
+            site: Site(context.site), challenges: context.configuration.acmeDirectory,
+            handshakes: context.handshakes
         )
-        services.traffic = transfers.traffic
-        services.handshakes = context.handshakes
-        return services
     }
 }
 
@@ -148,18 +149,18 @@ struct ServerContext: Sendable {
     /// What the listeners accept, and cannot accept.
     let accepts: AcceptWatch
     /// What session tickets are sealed with.
-    var tickets = TicketKeys()
+    let tickets: TicketKeys
     /// Sockets that another process has bound for this one.
-    var inherited = InheritedSockets()
+    let inherited: InheritedSockets
     /// The service manager that has started this process, and wants to know how it is.
-    var manager = ServiceManager(variables: [:])
+    let manager: ServiceManager
     /// The configuration as its sources say now.
     let read: @Sendable () throws(OperatorError) -> ServerConfiguration
 
     /// How the handshakes of clients ended.
     let handshakes = HandshakeCounts()
     /// How late the event loops are, and whether the clock was set.
-    var loops = LoopWatch()
+    let loops: LoopWatch
 
     var logger: Logger { log.logger }
     var listenerLoops: ListenerLoops { ListenerLoops(accepting: accepting, connections: group) }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CommandLineInterface
 import Logging
 import ServerSystem
+import WSProtocol
 
 /// One thing that happened, and its two written forms; both are one line, whatever is in the values.
 struct LogRecord: Sendable {
@@ -61,11 +63,7 @@ struct LogRecord: Sendable {
             switch scalar {
             case "\"": line += "\\\""
             case "\\": line += "\\\\"
-            case _ where TextEscape.isHarmful(scalar):
-                for unit in String(scalar).utf16 {
-                    let digits = String(unit, radix: 16)
-                    line += "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
-                }
+            case _ where scalar.mayDisturbTerminal: line += scalar.jsonEscape
             default: line.unicodeScalars.append(scalar)
             }
         }

@@ -46,9 +46,9 @@ struct MetricsListener: Sendable {
         group: any EventLoopGroup, source: any MetricsSource, accepts: AcceptWatch
     ) -> ServerBootstrap {
         let connections = ConnectionCount(limit: Defaults.Metrics.maximumConnections)
-        var bootstrap = ServerBootstrap(group: group).watched(by: accepts)
+        return ServerBootstrap(group: group).watched(by: accepts)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .acceptedOptions()
             .childChannelInitializer { channel in
                 CloseOnExec.mark(channel)
                 return channel.eventLoop.makeCompletedFuture {
@@ -58,10 +58,6 @@ struct MetricsListener: Sendable {
                     try channel.pipeline.syncOperations.addHandler(MetricsResponder(source: source).reader())
                 }
             }
-        for (option, value) in SocketSettings.accepted {
-            bootstrap = bootstrap.childChannelOption(option, value: value)
-        }
-        return bootstrap
     }
 
     /// Answers from now on.

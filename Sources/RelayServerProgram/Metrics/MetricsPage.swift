@@ -187,7 +187,7 @@ enum MetricsPage {
                 .gauge, "relay_cluster_listening", status.listening ? 1 : 0, "1 while doorbells are heard."
             ),
             MetricFamily(
-                .counter, "relay_cluster_doorbells_lost_total", status.bellsLost,
+                .counter, "relay_cluster_doorbells_lost_total", status.doorbellsLost,
                 "Notifications to other nodes that were not answered."
             ),
             MetricFamily(

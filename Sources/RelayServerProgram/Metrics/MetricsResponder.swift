@@ -14,6 +14,10 @@ struct MetricsResponder: RequestResponder {
         RequestReader(self, patience: .init(Defaults.Metrics.exchangeTimeout, coversAnswer: true))
     }
 
+    // Only operators come here, and they see the answer.
+    func refused(_ refusal: HTTPError) {}
+    func failed(_ error: any Error, _ reader: RequestReader) {}
+
     func respond(to head: RequestHead, _ reader: RequestReader) {
         let body = RequestBodyReader(head.framing)
         // A HEAD's answer has no body (RFC 9110, section 9.3.2).

@@ -31,7 +31,7 @@ struct ServerCertificate: Sendable {
     /// - Returns: whether it did; it leaves what is there unless `force`.
     func copy(_ source: CertificateFiles, force: Bool) throws(OperatorError) -> Bool {
         // What does not fit together, or cannot be read, takes no other certificate's place.
-        _ = try source.load()
+        try source.check()
         guard force || !isThere else { return false }
         for (from, to) in [(source.key, files.key), (source.chain, files.chain)] {
             try account.write(try Self.read(from), to: to)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import WSProtocol
+
 /// What a name in a manifest, or in a summary, breaks.
 package enum NameFault: Error, Hashable, Sendable, CustomStringConvertible {
     case empty
@@ -71,11 +73,7 @@ package enum ManifestFault: Error, Hashable, Sendable, CustomStringConvertible {
     /// A name from outside, as it can be printed.
     static func shown(_ name: [UInt8]) -> String {
         let text = String(decoding: name.prefix(255), as: UTF8.self).unicodeScalars.map { scalar in
-            switch scalar.properties.generalCategory {
-            case .control, .format, .surrogate, .unassigned, .lineSeparator, .paragraphSeparator, .privateUse:
-                "\\u{\(String(scalar.value, radix: 16))}"
-            default: String(scalar)
-            }
+            scalar.mayDisturbTerminal ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
         }
         return "\"\(text.joined())\""
     }

@@ -22,9 +22,7 @@ package final class AcceptWatch: Sendable {
 
     /// - Parameter limit: how many descriptors the process may have.
     package init(
-        limit: Int = SystemDefaults.assumedDescriptors,
-        logger: Logger = Logger(label: "accept") { _ in SwiftLogNoOpLogHandler() },
-        clock: @escaping @Sendable () -> NIODeadline = { .now() }
+        limit: Int, logger: Logger, clock: @escaping @Sendable () -> NIODeadline = { .now() }
     ) {
         self.limit = limit
         self.logger = logger

@@ -57,4 +57,12 @@ package struct AddressRange: Hashable, Sendable, CustomStringConvertible {
         case .unixDomainSocket: return nil
         }
     }
+
+    /// The network that the first `bits`, a multiple of 16, of an IPv6 address name, as text.
+    package static func network(of address: [UInt8], bits: Int) -> String {
+        let groups = stride(from: 0, to: bits / 8, by: 2).map {
+            String(Int(address[$0]) << 8 | Int(address[$0 + 1]), radix: 16)
+        }
+        return groups.joined(separator: ":") + "::/\(bits)"
+    }
 }

@@ -27,7 +27,6 @@ package enum LogAddresses: String, Hashable, Sendable, CaseIterable {
             let bytes = AddressRange.bytes(of: address)
         else { return nil }
         if bytes.count == 4 { return bytes.prefix(3).map { String($0) }.joined(separator: ".") + ".0/24" }
-        let groups = stride(from: 0, to: 6, by: 2).map { String(Int(bytes[$0]) << 8 | Int(bytes[$0 + 1]), radix: 16) }
-        return groups.joined(separator: ":") + "::/48"
+        return AddressRange.network(of: bytes, bits: 48)
     }
 }

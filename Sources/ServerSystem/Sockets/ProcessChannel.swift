@@ -66,7 +66,8 @@ package final class ProcessChannel: Sendable {
         }
     }
 
-    /// The next line; nil when the other end is gone, has said nothing within `time`, or says too much.
+    /// The next line; nil when the other end is gone, has said nothing within `time`, or says too much, or passes more
+    /// descriptors with it than can be sent at once.
     package func receive(within time: TimeAmount) -> Message? {
         var limit = timeval(tv_sec: Int(time.nanoseconds / 1_000_000_000), tv_usec: 0)
         _ = unsafe setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
@@ -85,6 +86,7 @@ package final class ProcessChannel: Sendable {
             guard bytes.count < SystemDefaults.reportSize, let piece = receivePiece() else { break }
             bytes += piece.bytes
             descriptors += piece.descriptors
+            guard descriptors.count <= Int(CProcess_most_descriptors) else { break }
         }
         for descriptor in descriptors { close(descriptor) }
         return nil

@@ -2,6 +2,7 @@
 
 import Glibc
 package import NIOCore
+package import NIOPosix
 
 /// The socket options of every connection (tcp(7), socket(7)).
 package enum SocketSettings {
@@ -14,7 +15,7 @@ package enum SocketSettings {
     }
 
     /// What every accepted connection gets: no delay, probes on silence, and the kernel's word when a peer is gone.
-    package static let accepted: [(ChannelOptions.Types.SocketOption, SocketOptionValue)] = [
+    fileprivate static let accepted: [(ChannelOptions.Types.SocketOption, SocketOptionValue)] = [
         (tcp(TCP_NODELAY), 1),
         (socket(SO_KEEPALIVE), 1),
         (tcp(TCP_KEEPIDLE), SystemDefaults.keepaliveIdle),
@@ -60,7 +61,29 @@ package enum SocketSettings {
     }
 
     /// How sockets are read: buffers that grow with what arrives, up to a size that still fits the processor's cache.
-    package static let receiveAllocator = AdaptiveRecvByteBufferAllocator(
+    fileprivate static let receiveAllocator = AdaptiveRecvByteBufferAllocator(
         minimum: 1024, initial: 4096, maximum: SystemDefaults.receiveBytes
     )
+}
+
+extension ServerBootstrap {
+    /// What every accepted connection gets, and how it is read.
+    package func acceptedOptions() -> ServerBootstrap {
+        let read = childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
+        return SocketSettings.accepted.reduce(read) { $0.childChannelOption($1.0, value: $1.1) }
+    }
+}
+
+extension ClientBootstrap {
+    /// The same for a connection that is accepted without NIO, or dialled.
+    package func acceptedOptions() -> ClientBootstrap {
+        SocketSettings.accepted.reduce(readAsAccepted()) { $0.channelOption($1.0, value: $1.1) }
+    }
+
+    /// How every accepted connection is read.
+    package func readAsAccepted() -> ClientBootstrap {
+        channelOption(.maxMessagesPerRead, value: 1)
+            .channelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
+    }
 }

@@ -7,10 +7,9 @@ import Synchronization
 /// What the process asks of the system before it serves.
 package enum ProcessLimits {
     /// Raises the limit of open descriptors to what the system allows, forbids memory dumps (they would hold keys and
-    /// other people's files), keeps new files private, and lets a write to a closed socket fail instead of kill.
+    /// other people's files), and keeps new files private.
     /// - Returns: how many descriptors the process may have.
     package static func apply() -> Int {
-        _ = signal(SIGPIPE, SIG_IGN)
         _ = umask(0o077)
         var none = rlimit(rlim_cur: 0, rlim_max: 0)
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)

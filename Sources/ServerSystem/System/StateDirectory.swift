@@ -30,9 +30,8 @@ package final class StateDirectory: Sendable {
                 .configuration, "cannot make the state directory \(path): \(error.path): \(error.error)"
             )
         }
-        let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw OperatorError(.configuration, "cannot open the state directory \(path): \(SystemError.last)")
+        guard let descriptor = try Self.open(path) else {
+            throw OperatorError(.configuration, "cannot open the state directory \(path): \(SystemError(code: ENOENT))")
         }
         do {
             try Self.checkAccess(path, descriptor, closing: true)
@@ -48,13 +47,20 @@ package final class StateDirectory: Sendable {
     /// made. Changes nothing.
     /// - Throws: ``OperatorError``.
     package static func check(_ path: String) throws(OperatorError) {
-        let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            guard errno != ENOENT else { return }
-            throw OperatorError(.configuration, "cannot open the state directory \(path): \(SystemError.last)")
-        }
+        guard let descriptor = try open(path) else { return }
         defer { close(descriptor) }
         try checkAccess(path, descriptor, closing: false)
+    }
+
+    /// Nil when there is no such directory.
+    private static func open(_ path: String) throws(OperatorError) -> CInt? {
+        do {
+            return try SystemError.check { unsafe Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        } catch  where error.code == ENOENT {
+            return nil
+        } catch {
+            throw OperatorError(.configuration, "cannot open the state directory \(path): \(error)")
+        }
     }
 
     deinit {
@@ -113,9 +119,13 @@ package final class StateDirectory: Sendable {
     }
 
     private static func takeLock(_ path: String, _ directory: CInt) throws(OperatorError) -> CInt {
-        let lock = unsafe openat(directory, lockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard lock >= 0 else {
-            throw OperatorError(.configuration, "cannot make a file in \(path): \(SystemError.last)")
+        let lock: CInt
+        do {
+            lock = try SystemError.check {
+                unsafe openat(directory, lockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, AtomicFile.mode)
+            }
+        } catch {
+            throw OperatorError(.configuration, "cannot make a file in \(path): \(error)")
         }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             let error = SystemError.last

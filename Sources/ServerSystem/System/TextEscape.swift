@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import WSProtocol
+
 /// Makes text from outside harmless on a terminal and in a log: one line stays one line.
 package enum TextEscape {
     /// `text` with control characters, line and paragraph separators, and marks that change the direction of writing
@@ -12,18 +14,10 @@ package enum TextEscape {
             case "\n": escaped += "\\n"
             case "\r": escaped += "\\r"
             case "\t": escaped += "\\t"
-            case _ where isHarmful(scalar): escaped += "\\u{\(String(scalar.value, radix: 16))}"
+            case _ where scalar.mayDisturbTerminal: escaped += "\\u{\(String(scalar.value, radix: 16))}"
             default: escaped.unicodeScalars.append(scalar)
             }
         }
         return escaped
-    }
-
-    /// Whether showing `scalar` as it is could do more than show a character.
-    package static func isHarmful(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate: true
-        default: false
-        }
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import WSProtocol
+
 /// Everything of an HTTP/1.1 request before its body, checked: nothing in it is ambiguous (RFC 9112).
 package struct RequestHead: Hashable, Sendable {
     /// The method as it was sent; methods are case-sensitive.
@@ -36,12 +38,7 @@ package struct RequestHead: Hashable, Sendable {
     }
 
     /// The comma-separated members of all fields called `name`, trimmed, in lower case (RFC 9110, section 5.6.1).
-    package func members(of name: String) -> [String] {
-        values(of: name).flatMap { $0.split(separator: ",") }
-            .map { $0.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed() }
-            .map { String($0).lowercased() }
-            .filter { !$0.isEmpty }
-    }
+    package func members(of name: String) -> [String] { FieldList.members(of: values(of: name)) }
 }
 
 /// How a request's body is delimited (RFC 9112, section 6).

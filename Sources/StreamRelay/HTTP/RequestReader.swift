@@ -17,11 +17,6 @@ package protocol RequestResponder {
     func failed(_ error: any Error, _ reader: RequestReader)
 }
 
-extension RequestResponder {
-    package func refused(_ refusal: HTTPError) {}
-    package func failed(_ error: any Error, _ reader: RequestReader) {}
-}
-
 /// Reads the one request of a connection, holds back what follows, and makes way for the handler that the responder
 /// chooses.
 package final class RequestReader: ChannelDuplexHandler, RemovableChannelHandler {

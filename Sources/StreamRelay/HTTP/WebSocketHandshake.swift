@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+import WSProtocol
 import WebSocketTransport
 
 /// The server's half of a WebSocket opening handshake (RFC 6455, section 4.2).
 package struct WebSocketHandshake: Hashable, Sendable {
-    /// The one subprotocol this server speaks with clients.
-    package static let subprotocol = "relay.v1"
-
     /// The subprotocol that was agreed on.
     package let subprotocol: String
     /// The value of `Sec-WebSocket-Accept`.
@@ -16,7 +14,7 @@ package struct WebSocketHandshake: Hashable, Sendable {
     package let audience: String
 
     /// Checks an upgrade request, which has to offer `subprotocol`.
-    package init(_ head: RequestHead, subprotocol: String = Self.subprotocol) throws(HTTPError) {
+    package init(_ head: RequestHead, subprotocol: String = ProtocolDefaults.subprotocol) throws(HTTPError) {
         guard head.minorVersion == 1, let host = head.host, head.members(of: "upgrade").contains("websocket"),
             head.members(of: "connection").contains("upgrade")
         else {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-package import NIOCore
+import NIOCore
 import NIOPosix
 import ServerSystem
 import TLSTransport
-package import WSProtocol
+import WSProtocol
 
 /// A connection's place in the count of all. It outlives the channel when the connection moves to another event loop.
 package protocol CountedConnection: Sendable {
@@ -20,14 +20,14 @@ package protocol CountedConnection: Sendable {
 ///
 /// The bytes of a stream then never change threads: they are decrypted, passed on and encrypted in one call, and
 /// nothing has to be queued, locked or woken. It happens once per transfer, before the first byte of content is taken.
-package enum ConnectionMove {
+enum ConnectionMove {
     /// Starts the move, if it can be done: returns nil then, and otherwise what that means for the transfer, with the
     /// connection left as it was.
     ///
     /// - Parameters:
     ///   - lease: the connection's place in the count; nil when it is not counted.
     ///   - lossMeans: what it means when the connection breaks without a word.
-    package static func move(
+    static func move(
         _ channel: any Channel, request: UploadRequest, to place: StreamTable.Location,
         lease: (any CountedConnection)?, lossMeans: FailureCode = .senderGone
     ) -> FailureCode? {
@@ -56,9 +56,8 @@ package enum ConnectionMove {
         // The old channel lets go of its descriptor only; the connection lives on through the other one.
         channel.close(promise: nil)
         let loop = place.loop
-        ClientBootstrap(group: loop)
-            .channelOption(.maxMessagesPerRead, value: 1)
-            .channelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
+        // The socket keeps the options that it has.
+        ClientBootstrap(group: loop).readAsAccepted()
             .channelInitializer { [session] channel in
                 channel.eventLoop.makeCompletedFuture {
                     try UploadPipeline.install(

@@ -27,14 +27,14 @@ package final class Pipe {
 
     /// Content that the sink has got since its last flush.
     private var unflushedBytes = 0
-    /// Who counts the content.
+    /// Count the content for the limits of users and addresses, and say how long the sender has to wait.
     private var meters: [any StreamMeter]
     /// While more has gone through than the meters allow: reads again then.
     private var pause: Scheduled<Void>?
     /// Whether the meters held the stream back the last time: it is read in small pieces then, as all that is read in
     /// one turn goes before it can be held back again.
     private var isPaced = false
-    /// Counts the content as it goes.
+    /// Counts the content of all streams of the event loop, for the metrics.
     private let meter: LoopMeter
     private let parkedAt = NIODeadline.now()
     private var joinedAt: NIODeadline?
@@ -47,7 +47,7 @@ package final class Pipe {
 
     /// - Parameters:
     ///   - sink: where the bytes go.
-    ///   - meters: who counts what goes through.
+    ///   - meters: count what goes through, for limits.
     ///   - isHop: whether that is another node, which tells the transfer's home how the stream is doing.
     init(
         _ key: StreamKey, to sink: any StreamSink, meters: [any StreamMeter] = [], isHop: Bool = false,
@@ -230,6 +230,35 @@ package final class Pipe {
 
 @available(*, unavailable)
 extension Pipe: Sendable {}
+
+/// Where a pipe's bytes go: the receiver's connection, or the node that holds it. On the pipe's event loop only.
+protocol StreamSink: AnyObject {
+    /// Whether the connection takes more.
+    var isWritable: Bool { get }
+    /// What the kernel knows about the far end.
+    var receiverState: StreamMachine.ReceiverState? { get }
+    /// What the kernel's buffer for the far end takes.
+    var sendBuffer: ReadWindow.SendBuffer? { get }
+    /// Bytes that wait in this process until the kernel takes more.
+    var unsentBytes: Int { get }
+
+    /// The far end takes what it gets: the kernel may hold more for it.
+    func peerIsConsuming()
+    /// The body begins; without a length it is chunked.
+    func start(length: UInt64?)
+    /// Writes content; ``flush()`` sends it.
+    func write(_ content: ByteBuffer)
+    /// Sends what was written.
+    func flush()
+    /// Sends the end of the body, and tells the pipe when everything has been handed over.
+    func finish()
+    /// Closes as complete.
+    func close()
+    /// Closes so that the receiver does not take the body for complete.
+    func cut(_ code: FailureCode)
+    /// Refuses a body that has not begun.
+    func refuse(_ code: FailureCode)
+}
 
 /// Counts the content of streams for someone, and says when there was too much of it. For any thread.
 package protocol StreamMeter: AnyObject, Sendable {

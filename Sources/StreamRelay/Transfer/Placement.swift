@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
-package import TransferBroker
+import NIOCore
+import TransferBroker
 
 /// Where an upload finds its download: decided once, when its token has been claimed.
-package enum Placement: Hashable, Sendable {
+enum Placement: Hashable, Sendable {
     /// On the upload's own event loop.
     case local
     /// On another event loop of this node: the connection moves there.
@@ -19,7 +19,7 @@ package enum Placement: Hashable, Sendable {
     ///   - node: this node.
     ///   - download: the event loop of the download, if this node has it.
     ///   - upload: the event loop of the upload.
-    package init(holder: NodeID, node: NodeID, download: (any EventLoop)?, upload: any EventLoop) {
+    init(holder: NodeID, node: NodeID, download: (any EventLoop)?, upload: any EventLoop) {
         guard holder == node else {
             self = .hop(holder)
             return

@@ -61,7 +61,7 @@ struct StreamMachine {
         case refuseMalformedUpload
         /// Close the upload, whose sender is gone or beyond hearing.
         case cutUpload
-        /// Tell the keeper of the transfers.
+        /// Tell the ``TransferDirectory``.
         case report(StreamEvent)
     }
 
@@ -72,9 +72,9 @@ struct StreamMachine {
         /// The transfer is over because a client is gone, for `code`. What the sender had sent until then is in the
         /// kernels on the way, and would have to be sent again: it still goes to the receiver.
         case draining(Progress, FailureCode, Drain)
-        /// Over, but how the transfer ends is for its keeper to say: the receiver may be about to give a reason of its
-        /// own, or may have said that it has everything. The sender's answer waits for that word, so that it is the
-        /// same as the message's. Without it, `code` is the answer after a while.
+        /// Over, but the transfer's home decides how it ends: the receiver may be about to give a reason of its own, or
+        /// may have said that it has everything. The sender's answer waits for that decision, so that it is the same as
+        /// the message's. Without it, `code` is the answer after a while.
         case undecided(FailureCode, bytes: UInt64, hasUpload: Bool, until: NIODeadline)
         case ended
     }

@@ -17,7 +17,7 @@ package protocol TransferDirectory: Sendable {
     func streamChanged(_ stream: StreamKey, _ event: StreamEvent)
 }
 
-/// What the keeper of the transfers asks of the byte path. Safe to call from any thread.
+/// What the service that keeps the transfers asks of the byte path. Safe to call from any thread.
 package protocol StreamControl: Sendable {
     /// How many streams there are here.
     var count: Int { get }

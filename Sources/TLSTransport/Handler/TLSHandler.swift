@@ -43,23 +43,20 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var closePromise: EventLoopPromise<Void>?
     /// The end of the handshake's time, and then that of closing's.
     private var timer: Scheduled<Void>?
-    /// Told when the peer sent more messages of TLS's own than may be.
-    package var limitMet: (@Sendable () -> Void)?
-    /// Told once how the handshake ended; not told of a client that has said nothing.
-    package var handshakeEnded: (@Sendable (TLSHandshakeEnd) -> Void)?
+    private var observer: TLSObserver
 
     /// A handler with or without a session, for the ends of a connection and for one that is adopted.
     init(
         _ connection: TLSConnection?, _ origin: TLSSessionOrigin, state: TLSStateMachine.State = .idle,
         mayHavePending: Bool = false,
-        handshakeTimeout: TimeAmount = TLSDefaults.handshakeTimeout, limitMet: (@Sendable () -> Void)? = nil
+        handshakeTimeout: TimeAmount = TLSDefaults.handshakeTimeout, observer: TLSObserver = TLSObserver()
     ) {
         self.connection = connection
         self.origin = origin
         self.machine = TLSStateMachine(state)
         self.handshakeTimeout = handshakeTimeout
         self.inbound = TLSInbound(mayHavePending: mayHavePending)
-        self.limitMet = limitMet
+        self.observer = observer
     }
 
     /// Gives back memory whenever the connection is idle. For connections that mostly are: it costs time on others.
@@ -90,7 +87,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         flushGathered(context)
         self.connection = nil
         connection.store.share(nil)
-        let handover = TLSHandover(connection, state: state, limitMet: limitMet)
+        let handover = TLSHandover(connection, state: state, observer: observer)
         self.handover = handover
         return handover
     }
@@ -168,7 +165,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
             stopTimer()
             inbound.opened()
             writeEarly(context)
-            tellHandshake(.complete(connection.summary))
+            observer.handshakeEnded.take()?(.complete(connection.summary))
             context.fireUserInboundEventTriggered(TLSEvent.handshakeCompleted(connection.summary))
             if inbound.isRequested || readsByItself(context) { deliverPending(context) }
         }
@@ -182,14 +179,14 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Ends the session because of `error`, unless it has ended already.
     private func fail(_ context: ChannelHandlerContext, _ error: TLSError) {
         guard machine.failed() == .reportAndClose else { return }
-        if error.code == .messageLimit { limitMet?() }
+        if error.code == .messageLimit { observer.limitMet?() }
         report(context, error)
     }
 
     /// Sends the alert OpenSSL may have written, tells the other handlers, and closes.
     private func report(_ context: ChannelHandlerContext, _ error: TLSError) {
         stopTimer()
-        if connection != nil { tellHandshake(.failed) }
+        if connection != nil { observer.handshakeEnded.take()?(.failed) }
         flushGathered(context)
         failWrites(error)
         context.fireErrorCaught(error)
@@ -259,7 +256,9 @@ extension TLSHandler {
         // Data, or close_notify, may still be inside a session that was adopted.
         if inbound.mayHavePending { deliverPending(context) }
         switch machine.inputEnded() {
-        case .failHandshake: fail(context, endDuringHandshake)
+        case .failHandshake:
+            // A peer that said something else than TLS and left was not waiting for a handshake.
+            fail(context, TLSError(connection?.looksLikeTLS == false ? .notTLS : .closedDuringHandshake))
         case .announceTruncation: context.fireUserInboundEventTriggered(TLSEvent.truncated)
         case .ignore: break
         }

@@ -16,11 +16,11 @@ package final class TLSHandover: @unchecked Sendable {
     let state: TLSStateMachine.State
 
     /// As the handler's.
-    let limitMet: (@Sendable () -> Void)?
+    let observer: TLSObserver
 
     /// Takes over the session.
-    init(_ connection: TLSConnection, state: TLSStateMachine.State, limitMet: (@Sendable () -> Void)?) {
-        self.limitMet = limitMet
+    init(_ connection: TLSConnection, state: TLSStateMachine.State, observer: TLSObserver) {
+        self.observer = observer
         self.connection = connection
         self.state = state
     }
@@ -35,40 +35,4 @@ package final class TLSHandover: @unchecked Sendable {
     func append(_ ciphertext: ByteBuffer) {
         lock.withLock { _ in connection?.store.append(ciphertext) }
     }
-}
-
-/// What `TLSHandler` tells the handlers behind it, as inbound user events.
-package enum TLSEvent: Hashable, Sendable {
-    /// The handshake is complete; a client knows that the server is who it should be.
-    case handshakeCompleted(TLSHandshakeSummary)
-    /// The peer sent close_notify: it has said all it wanted to say.
-    case peerClosed
-    /// The connection ended without close_notify: something may be missing at the end (RFC 8446, section 6.1).
-    case truncated
-}
-
-extension TLSHandler {
-    /// A peer that said something else than TLS and left was not waiting for a handshake.
-    var endDuringHandshake: TLSError {
-        TLSError(connection?.looksLikeTLS == false ? .notTLS : .closedDuringHandshake)
-    }
-
-    /// Tells who wants to know it how the handshake ended, once.
-    func tellHandshake(_ end: TLSHandshakeEnd) {
-        handshakeEnded?(end)
-        handshakeEnded = nil
-    }
-}
-
-/// How a handshake ended.
-package enum TLSHandshakeEnd: Hashable, Sendable {
-    case complete(TLSHandshakeSummary)
-    case failed
-}
-
-/// What the handlers behind `TLSHandler` can ask of it, as outbound user events.
-package enum TLSCommand: Hashable, Sendable {
-    /// Close the channel at once and without close_notify: the peer must not take a cut for an end. What is written
-    /// and has not left yet is dropped.
-    case abort
 }

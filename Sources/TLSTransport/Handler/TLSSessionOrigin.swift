@@ -14,10 +14,13 @@ enum TLSSessionOrigin {
 
 extension TLSHandler {
     /// The server's end of a connection.
-    package convenience init(server context: TLSContext, handshakeTimeout: TimeAmount = TLSDefaults.handshakeTimeout) {
+    package convenience init(
+        server context: TLSContext, handshakeTimeout: TimeAmount = TLSDefaults.handshakeTimeout,
+        observer: TLSObserver = TLSObserver()
+    ) {
         // Not made yet: some 70 KiB, most of it for the handshake, which a client that says nothing must not cost.
         let origin = TLSSessionOrigin.later { () throws(TLSError) in try TLSConnection(server: context) }
-        self.init(nil, origin, handshakeTimeout: handshakeTimeout)
+        self.init(nil, origin, handshakeTimeout: handshakeTimeout, observer: observer)
     }
 
     /// The client's end of a connection.
@@ -44,6 +47,6 @@ extension TLSHandler {
         let gone = TLSError(.closed, detail: "it was taken over before")
         self.init(
             connection, connection == nil ? .failed(gone) : .made,
-            state: connection == nil ? .idle : handover.state, mayHavePending: true, limitMet: handover.limitMet)
+            state: connection == nil ? .idle : handover.state, mayHavePending: true, observer: handover.observer)
     }
 }

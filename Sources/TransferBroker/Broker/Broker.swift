@@ -85,20 +85,19 @@ package struct Broker: Sendable {
 
     /// Something happened at `now`: the one way in, whichever node or thread it comes from.
     package mutating func handle(_ event: BrokerEvent, now: NIODeadline) -> [BrokerAction] {
-        home.now = now
         switch event {
         case .sessionOpened(let session, let user, let request, let address):
             return sessions.open(session, user, at: address, request, now: now)
         case .requestReceived(let message, let session, let found):
             return requestReceived(message, from: session, found, now: now)
-        case .sessionClosed(let session): return sessionClosed(session)
+        case .sessionClosed(let session): return sessionClosed(session, now: now)
         case .streamChanged(let transfer, let event, let node, let publicURL):
             return home.streamChanged(transfer, event, on: node, publicURL, &sessions, now: now)
         case .tokenMinted(let token, let request, let isAnnounced):
             return home.tokenMinted(token, for: request, isAnnounced: isAnnounced, &sessions, now: now)
         case .timerFired:
             return requests.timerFired(&sessions, now: now) + home.timerFired(&sessions, now: now)
-                + sessions.timerFired(now: now) + home.missed(sessions.missed(now: now), &sessions)
+                + sessions.timerFired(now: now) + home.missed(sessions.missed(now: now), &sessions, now: now)
         case .drainBegun: return sessions.beginDrain()
         case .moveBegun(let time, let toSuccessor):
             return sessions.beginMove(until: now + time, toSuccessor: toSuccessor, now: now)
@@ -114,7 +113,7 @@ package struct Broker: Sendable {
         case .nameDisabled(let name):
             return sessions.presence(of: name).sessions.flatMap { sessions.end($0, .accountDisabled, .loginFailed) }
         case .sessionEnded(let session): return sessions.end(session, .endedByOperator, .closedByOperator)
-        case .transferStopped(let transfer): return home.change(transfer, &sessions) { $0.stopped() }
+        case .transferStopped(let transfer): return home.change(transfer, &sessions, now: now) { $0.stopped() }
         case .limitsChanged(let user, let address):
             sessions.setLimits(user: user, address: address)
             return []
@@ -145,12 +144,12 @@ package struct Broker: Sendable {
     package func isOpen(_ session: SessionID) -> Bool { sessions[session] != nil }
 
     /// The connection of `session` is gone, and with it its transfers. Harmless for a session that was never open.
-    private mutating func sessionClosed(_ session: SessionID) -> [BrokerAction] {
+    private mutating func sessionClosed(_ session: SessionID, now: NIODeadline) -> [BrokerAction] {
         guard let (gone, announced) = sessions.close(session) else { return [] }
         var actions = announced + requests.sessionClosed(session, gone)
         let why: SessionEnd = sessions.isDraining ? .nodeStopping : .closed
         for transfer in gone.offered.union(gone.incoming).inOrder() {
-            actions += home.change(transfer, &sessions) { $0.sessionClosed(session, why) }
+            actions += home.change(transfer, &sessions, now: now) { $0.sessionClosed(session, why) }
             actions += remote.sessionClosed(session, transfer, sessions)
         }
         return actions
@@ -230,7 +229,7 @@ package struct Broker: Sendable {
         case .request(let number, let message):
             return requestReceived(message, from: SessionID(node: sender, number: number), nil, now: now)
         case .left(let number, let transfer, let isStopping):
-            return home.change(transfer, &sessions) {
+            return home.change(transfer, &sessions, now: now) {
                 $0.sessionClosed(SessionID(node: sender, number: number), isStopping ? .nodeStopping : .closed)
             }
         case .stream(let transfer, let event, let publicURL):

@@ -18,8 +18,6 @@ struct HomeTransfers: Sendable {
     /// What has happened since the start.
     private(set) var totals = BrokerStatus()
     private var failures: RecentFailures
-    /// The time of the event that is being handled, for what is counted.
-    var now = NIODeadline.uptimeNanoseconds(0)
 
     init(node: NodeID, limits: BrokerLimits) {
         self.node = node
@@ -75,8 +73,8 @@ struct HomeTransfers: Sendable {
         if failures.began(.init(sender: transfer.senderName, recipient: transfer.recipient), now: now) {
             totals.offeredAgain &+= 1
         }
-        return settle(TransferChange(to: transfer, from: nil), &sessions)
-            + run(actions, of: transfer, &sessions)
+        return settle(TransferChange(to: transfer, from: nil), &sessions, now: now)
+            + run(actions, of: transfer, &sessions, now: now)
     }
 
     /// The sessions of `name` that want to be rung, on all nodes.
@@ -97,7 +95,7 @@ struct HomeTransfers: Sendable {
         case .accept(let message): return accepted(message, by: session, &sessions, now: now)
         case .decline(let message):
             guard message.code.isClients else { return sessions.notify(session, .refuse(message.id, .badMessage)) }
-            return change(message.transfer, or: session, message.id, &sessions) {
+            return change(message.transfer, or: session, message.id, &sessions, now: now) {
                 $0.declined(by: session, request: message.id, code: message.code)
             }
         case .cancel(let message):
@@ -106,20 +104,20 @@ struct HomeTransfers: Sendable {
             guard isLoss || message.code.isClients else {
                 return sessions.notify(session, .refuse(message.id, .badMessage))
             }
-            return change(message.transfer, or: session, message.id, &sessions) {
+            return change(message.transfer, or: session, message.id, &sessions, now: now) {
                 $0.cancelled(by: session, request: message.id, code: message.code)
             }
         case .delivered(let message):
-            return change(message.transfer, or: session, message.id, &sessions) {
+            return change(message.transfer, or: session, message.id, &sessions, now: now) {
                 $0.delivered(by: session, request: message.id, payload: message.payload, now: now)
             }
         case .note(let message):
-            return change(message.transfer, or: session, message.id, &sessions) {
+            return change(message.transfer, or: session, message.id, &sessions, now: now) {
                 $0.noted(by: session, request: message.id, payload: message.payload)
             }
         case .progress(let message):
             // A report that comes too late or makes no sense is dropped: it is for the eyes only.
-            let actions = change(message.transfer, &sessions) {
+            let actions = change(message.transfer, &sessions, now: now) {
                 $0.progressed(by: session, bytes: message.bytes, now: now)
             }
             if actions.isEmpty { totals.progressDropped &+= 1 }
@@ -146,7 +144,7 @@ struct HomeTransfers: Sendable {
                 .limitMet(refusal.limit, refusal.owner)
             ]
         }
-        return change(message.transfer, or: session, message.id, &sessions) {
+        return change(message.transfer, or: session, message.id, &sessions, now: now) {
             $0.accepted(by: session, request: message.id, payload: message.payload, now: now)
         }
     }
@@ -160,17 +158,21 @@ struct HomeTransfers: Sendable {
         let offers = sessions.presence(of: name).offers
         var actions: [BrokerAction] = []
         for receiver in receivers {
-            for offer in offers { actions += change(offer, &sessions) { $0.sessionReceiving(receiver, now: now) } }
+            for offer in offers {
+                actions += change(offer, &sessions, now: now) { $0.sessionReceiving(receiver, now: now) }
+            }
         }
         return actions
     }
 
     /// No session of these names has come, though each was expected: their offers wait, or end.
-    mutating func missed(_ names: Set<PeerName>, _ sessions: inout SessionTable) -> [BrokerAction] {
+    mutating func missed(
+        _ names: Set<PeerName>, _ sessions: inout SessionTable, now: NIODeadline
+    ) -> [BrokerAction] {
         var actions: [BrokerAction] = []
         for name in names.inOrder() {
             for offer in sessions.presence(of: name).offers {
-                actions += change(offer, &sessions) { $0.nobodyHasCome() }
+                actions += change(offer, &sessions, now: now) { $0.nobodyHasCome() }
             }
         }
         return actions
@@ -178,25 +180,29 @@ struct HomeTransfers: Sendable {
 
     /// Runs one event of a transfer, or refuses a request about one that is not there.
     private mutating func change(
-        _ id: TransferID, or asking: SessionID, _ request: RequestID, _ sessions: inout SessionTable,
+        _ id: TransferID, or asking: SessionID, _ request: RequestID, _ sessions: inout SessionTable, now: NIODeadline,
         _ body: (inout RelayedTransfer) -> [TransferAction]
     ) -> [BrokerAction] {
-        transfers[id] == nil ? sessions.notify(asking, .refuse(request, .unknownTransfer)) : change(id, &sessions, body)
+        transfers[id] == nil
+            ? sessions.notify(asking, .refuse(request, .unknownTransfer)) : change(id, &sessions, now: now, body)
     }
 
     /// Runs one event of a transfer; nothing happens when there is no such transfer.
     mutating func change(
-        _ id: TransferID, _ sessions: inout SessionTable, _ body: (inout RelayedTransfer) -> [TransferAction]
+        _ id: TransferID, _ sessions: inout SessionTable, now: NIODeadline,
+        _ body: (inout RelayedTransfer) -> [TransferAction]
     ) -> [BrokerAction] {
         guard let before = transfers[id] else { return [] }
         var transfer = before
         let actions = body(&transfer)
-        let settled = settle(TransferChange(to: transfer, from: before), &sessions)
-        return run(actions, of: transfer, &sessions) + settled
+        let settled = settle(TransferChange(to: transfer, from: before), &sessions, now: now)
+        return run(actions, of: transfer, &sessions, now: now) + settled
     }
 
     /// Brings everything that keeps something about a transfer up to date.
-    private mutating func settle(_ change: TransferChange, _ sessions: inout SessionTable) -> [BrokerAction] {
+    private mutating func settle(
+        _ change: TransferChange, _ sessions: inout SessionTable, now: NIODeadline
+    ) -> [BrokerAction] {
         let isThere = change.after.isThere
         var actions: [BrokerAction] = change.before.isThere == isThere ? [] : [.announce(.home(change.id, isThere))]
         transfers.apply(change)
@@ -212,15 +218,15 @@ struct HomeTransfers: Sendable {
 
     /// Turns what the transfer asks for into messages to sessions.
     private mutating func run(
-        _ actions: [TransferAction], of transfer: RelayedTransfer, _ sessions: inout SessionTable
+        _ actions: [TransferAction], of transfer: RelayedTransfer, _ sessions: inout SessionTable, now: NIODeadline
     ) -> [BrokerAction] {
         var done: [BrokerAction] = []
-        for action in actions { done += run(action, of: transfer, &sessions) }
+        for action in actions { done += run(action, of: transfer, &sessions, now: now) }
         return done
     }
 
     private mutating func run(
-        _ action: TransferAction, of transfer: RelayedTransfer, _ sessions: inout SessionTable
+        _ action: TransferAction, of transfer: RelayedTransfer, _ sessions: inout SessionTable, now: NIODeadline
     ) -> [BrokerAction] {
         let (id, offer) = (transfer.id, transfer.offerID)
         func toSender(_ message: ServerMessage) -> [BrokerAction] { [.send(transfer.sender, message)] }
@@ -247,7 +253,7 @@ struct HomeTransfers: Sendable {
             return sessions.notify(session, .failed(id, code, by: party)) + refuseToken(of: id, to: session, &sessions)
         case .endStream(let outcome): return halves[id].nodes.flatMap { endStream(of: id, on: $0, outcome) }
         case .end(let outcome):
-            count(outcome, of: transfer)
+            count(outcome, of: transfer, now: now)
             halves.forget(id)
             return tokens.revoke(id).map { .announce(.void($0)) } + [.transferEnded(id, outcome)]
         }
@@ -261,7 +267,7 @@ struct HomeTransfers: Sendable {
         return sessions.notify(session, .refuse(request, .unknownTransfer))
     }
 
-    private mutating func count(_ outcome: TransferOutcome, of transfer: RelayedTransfer) {
+    private mutating func count(_ outcome: TransferOutcome, of transfer: RelayedTransfer, now: NIODeadline) {
         switch outcome {
         case .delivered:
             totals.delivered &+= 1
@@ -281,11 +287,11 @@ struct HomeTransfers: Sendable {
         // No node is to find a token that was made in vain.
         let void = BrokerAction.announce(.void(TokenDigest(token)))
         guard let transfer = transfers[id] else { return [void] }
-        let hidden = isAnnounced ? [] : change(id, &sessions) { $0.tokenStaysHidden() }
+        let hidden = isAnnounced ? [] : change(id, &sessions, now: now) { $0.tokenStaysHidden() }
         switch tokens.minted(token, for: request, now: now) {
         case .unwanted: return [void]
         // Room was kept for it; were there none all the same, there would be no stream.
-        case .noRoom: return [void] + change(id, &sessions) { $0.streamCut(.unavailable, now: now) }
+        case .noRoom: return [void] + change(id, &sessions, now: now) { $0.streamCut(.unavailable, now: now) }
         case .issued(.download(let session, let request)):
             return hidden
                 + sessions.notify(session, .start(request, id, token, expires: limits.timing.token.wholeSeconds))
@@ -314,9 +320,10 @@ struct HomeTransfers: Sendable {
             if case .parked? = transfers[transfer]?.state, let accepted = transfers[transfer]?.acceptedAt {
                 totals.pairTimes.record(now - accepted)
             }
-            return change(transfer, &sessions) { $0.streamJoined() }
-        case .finished where isHeld: return change(transfer, &sessions) { $0.streamFinished(now: now) }
-        case .cut(let code, _) where isHeld: return change(transfer, &sessions) { $0.streamCut(code, now: now) }
+            return change(transfer, &sessions, now: now) { $0.streamJoined() }
+        case .finished where isHeld: return change(transfer, &sessions, now: now) { $0.streamFinished(now: now) }
+        case .cut(let code, _) where isHeld:
+            return change(transfer, &sessions, now: now) { $0.streamCut(code, now: now) }
         case .joined, .finished, .cut: return []
         }
     }
@@ -333,7 +340,7 @@ struct HomeTransfers: Sendable {
         halves.parked(transfer, at: publicURL)
         // Without a token for the sender there will be no stream.
         let canGoOn = tokens.hasRoom(now: now)
-        return change(transfer, &sessions) {
+        return change(transfer, &sessions, now: now) {
             canGoOn ? $0.downloadParked(now: now) : $0.streamCut(.unavailable, now: now)
         }
     }
@@ -360,7 +367,9 @@ struct HomeTransfers: Sendable {
     mutating func timerFired(_ sessions: inout SessionTable, now: NIODeadline) -> [BrokerAction] {
         tokens.sweep(now: now)
         var actions: [BrokerAction] = []
-        while let due = transfers.popDue(now: now) { actions += change(due, &sessions) { $0.deadlinePassed(now: now) } }
+        while let due = transfers.popDue(now: now) {
+            actions += change(due, &sessions, now: now) { $0.deadlinePassed(now: now) }
+        }
         return actions
     }
 
@@ -368,10 +377,10 @@ struct HomeTransfers: Sendable {
     mutating func nodeLost(_ lost: NodeID, _ sessions: inout SessionTable, now: NIODeadline) -> [BrokerAction] {
         var actions: [BrokerAction] = []
         for (session, transfer) in remoteSessions.transfers(ofNode: lost) {
-            actions += change(transfer, &sessions) { $0.sessionClosed(session, .nodeLost) }
+            actions += change(transfer, &sessions, now: now) { $0.sessionClosed(session, .nodeLost) }
         }
         for transfer in halves.transfers(on: lost) {
-            actions += change(transfer, &sessions) { $0.streamCut(.clusterUnavailable, now: now) }
+            actions += change(transfer, &sessions, now: now) { $0.streamCut(.clusterUnavailable, now: now) }
         }
         return actions
     }

@@ -58,7 +58,7 @@ struct RemoteTransfers: Sendable {
         case .ring(let transfer, let sender, let recipient, _, let answered):
             // An id that is taken here already can only be an attempt of a client to mix two transfers up.
             let isTaken = isOwn(transfer) || transfers[transfer]?.home ?? home != home
-            // Who has asked is rung without receiving: by the name that was asked alone.
+            // A session with an open request is rung even if it does not receive, but only by the user it has asked.
             let isWanted = answered.map { requests.isOpen($0, of: session, to: sender.name) }
             guard !isTaken, mayRing(session, recipient, isWanted, sessions) else {
                 return [left(transfer, session, home, sessions)]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
-import WSProtocol
+package import WSProtocol
 
 /// A limit that was met: what there was too much of, and whose.
 package struct Limit: Hashable, Sendable, CaseIterable {
@@ -77,23 +77,24 @@ package struct Limit: Hashable, Sendable, CaseIterable {
 }
 
 /// A request that is refused because of a limit, with what to do about it.
-struct LimitRefusal: Hashable, Sendable {
-    let limit: Limit
+package struct LimitRefusal: Hashable, Sendable {
+    package let limit: Limit
     /// Who asked.
     let owner: Owner
     /// How much there may be, where an operator has said so of this user.
     let most: Int?
 
-    init(_ limit: Limit, of owner: Owner, most: Int? = nil) {
+    package init(_ limit: Limit, of owner: Owner, most: Int? = nil) {
         self.limit = limit
         self.owner = owner
         self.most = most
     }
 
     /// Whether it is the client's own doing, or the relay that is full.
-    var code: FailureCode {
+    package var code: FailureCode {
         switch (limit.subject, limit.scope) {
         case (.sessions, _): .tooManySessions
+        case (.day, _): .dayLimit
         case (_, .node): .unavailable
         case (.requests, _): .tooManyRequests
         default: .tooManyTransfers
@@ -101,7 +102,7 @@ struct LimitRefusal: Hashable, Sendable {
     }
 
     /// The message for a person.
-    var message: String {
+    package var message: String {
         let whose =
             switch limit.scope {
             case .connection, .session: "this connection has"
@@ -120,6 +121,7 @@ struct LimitRefusal: Hashable, Sendable {
             "\(whose) as many accepted transfers as there may be\(number): wait until some of them are over"
         case .requests:
             "\(whose) as many open requests as there may be: wait until some of them are answered, or withdraw them"
+        case .day: "\(whose) moved as many bytes as it may in a day: the next day begins at 00:00 UTC"
         default: "\(whose) as much waiting for answers as there may be: wait until some of it is answered"
         }
     }

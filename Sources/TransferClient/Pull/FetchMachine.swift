@@ -45,8 +45,8 @@ package struct FetchMachine: Sendable {
     private var isCrowded = false
     /// Why the relay took no request the last time, if it did not.
     private var hindrance: FailureCode?
-    /// How often what came has broken since something moved.
-    private var breaks = 0
+    /// When to ask again for what broke; its patience is this machine's.
+    private var retry = RetryMachine(patience: nil, now: .uptimeNanoseconds(0))
     /// How often it was asked again because the sharer's key had changed.
     private var freshTries = 0
 
@@ -119,16 +119,20 @@ package struct FetchMachine: Sendable {
 
     /// Bytes of it flow.
     package mutating func moved(now: NIODeadline) {
-        (breaks, freshTries) = (0, 0)
+        retry.started(now: now)
+        freshTries = 0
         end = now + patience
     }
 
     /// It broke, for a reason that may pass.
-    package mutating func broke(now: NIODeadline) {
-        guard case .coming = state else { return }
-        let pause = breaks == 0 ? .zero : TransferDefaults.firstPause * (1 << min(breaks, 5))
-        breaks += 1
-        begin(at: now + min(pause, TransferDefaults.longestPause))
+    ///
+    /// - Parameter generator: where the jitter of the pauses comes from.
+    package mutating func broke(now: NIODeadline, using generator: inout some RandomNumberGenerator) {
+        let passing = RetryDecision.passing(after: .zero, elsewhere: false)
+        guard case .coming = state,
+            case .tryAgain(let pause, _) = retry.failed(passing, now: now, using: &generator)
+        else { return }
+        begin(at: now + pause)
     }
 
     /// It was changed meanwhile, and its sharer offers what is there now in answer to the same request: it is asked for

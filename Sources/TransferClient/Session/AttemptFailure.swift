@@ -18,7 +18,7 @@ package struct AttemptResult: Sendable {
     /// Whether the receiver accepted.
     package var isAccepted = false
     /// Whether the receiver's stream was with the relay, which asked for this side's.
-    package var isAwaited = false
+    package var isAttached = false
     /// Whether bytes began to flow.
     package var hasStarted = false
 
@@ -139,7 +139,7 @@ package struct AttemptFailure: Sendable {
         case .delivered: return failure(.verificationFailed)
         case .refused(.peerOffline) where transfer.hasMissedReceiver: return late(transfer, "\(peer) \(absence)")
         // The relay waits for one stream at a time: first for the receiver's.
-        case .failed(.expired, by: .relay) where result.isAwaited:
+        case .failed(.expired, by: .relay) where result.isAttached:
             return .transfer(.ownLateness(.sender, peer: peer))
         case .failed(.expired, by: .relay) where result.isAccepted:
             return .transfer(

@@ -2,6 +2,7 @@
 
 import Crypto
 import Foundation
+import Glibc
 import NIOCore
 import Sealing
 import TestSupport
@@ -17,7 +18,7 @@ enum ClientFileDecoders {
         "journal", longest: 4_000, of: .records(lengthBytes: 2, prefix: .damage),
         sources: [
             "TransferClient/Journal/JournalCoding.swift", "TransferClient/Journal/JournalRecord+Coding.swift",
-            "TransferClient/Journal/JournalReplay.swift",
+            "TransferClient/Journal/JournalReplay.swift", "RelayClientProgram/Files/JournalFile.swift",
         ]
     ) { input in
         var reader = InputReader(input)
@@ -55,6 +56,25 @@ enum ClientFileDecoders {
             again += encoded
         }
         try hold(read(again) == records, "\(records) are \(read(again)) when they are read again")
+        try kept(bytes, replay, records)
+    }
+
+    /// The same in a file, which goes on behind what is good, and begins again.
+    private static func kept(_ bytes: [UInt8], _ replayed: Replayed, _ records: [JournalRecord]) throws {
+        let file = try OpenFile.holding(bytes)
+        let replay = try JournalFile.replay(file)
+        try hold(Replayed(state: replay.state, length: replay.length) == replayed, "a journal is read in two ways")
+        _ = SystemBoot.current.isSame(as: bytes)
+        // Records that have no place where they stand are cut off.
+        let good = read(Array(bytes.prefix(Int(replay.length))))
+        guard replay.state != nil, let first = good.first, records.starts(with: good) else { return }
+        var journal = try JournalFile(file, goingOn: replay, calls: FileCalls())
+        try journal.append(first)
+        try journal.sync()
+        try hold(read(try file.content()) == good + [first], "one record more is another journal")
+        journal = try JournalFile(beginning: file, calls: FileCalls())
+        try journal.append(first)
+        try hold(read(try file.content()) == [first], "a journal does not begin again")
     }
 
     private struct Replayed: Equatable {
@@ -93,7 +113,8 @@ enum ClientFileDecoders {
             "RelayClientProgram/Profile/DayCounts.swift", "RelayClientProgram/Profile/KnownPeers.swift",
             "RelayClientProgram/Profile/PolicyLine.swift", "RelayClientProgram/Profile/SenderPolicies.swift",
             "RelayClientProgram/Profile/TransferRecord+Coding.swift", "TransferClient/Session/DayCount.swift",
-            "TransferClient/Content/FileCommand.swift",
+            "TransferClient/Content/FileCommand.swift", "RelayClientProgram/Profile/AttemptStore.swift",
+            "RelayClientProgram/Profile/PrekeyStore.swift", "RelayClientProgram/Profile/Profile.swift",
         ]
     ) { input in
         let content = Data(input.dropFirst())
@@ -102,14 +123,12 @@ enum ClientFileDecoders {
         case 1: try policies(content)
         case 2: try counts(content)
         case 3: try record(content)
-        case 4: try keys(content)
-        case 5: try folder(content, "profile.json") { _ = try Profile.load(directory: $0) }
-        case 6: try folder(content, "attempts") { _ = try AttemptStore($0).hasTaken(try offer(), now: now) }
-        default:
-            try folder(content, "prekeys") { path in
-                guard let name = PeerName(rawValue: "bob") else { return }
-                _ = try PrekeyStore(path).renewed(name: name, now: now)
-            }
+        case 4:
+            try keys(content)
+            try folder(content, "keys.json", profile)
+        case 5: try folder(content, "profile.json", profile)
+        case 6: try folder(content, "attempts") { try attempts(content, $0) }
+        default: try folder(content, "prekeys", prekeys)
         }
     }
 
@@ -192,12 +211,87 @@ enum ClientFileDecoders {
         let folder = try TemporaryDirectory()
         let keys = Data(#"{"signing":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE","v":1}"#.utf8)
         try folder.write(keys, to: "keys.json")
+        try folder.write(Data(#"{"name":"bob","server":"https://relay.example.com","v":1}"#.utf8), to: "profile.json")
         try folder.write(content, to: name)
-        try? open(folder.path)
+        do { try open(folder.path) } catch is FileError {}
+        withExtendedLifetime(folder) {}
     }
 
-    private static func offer() throws -> AttemptID {
-        guard let attempt = AttemptID(bytes: UInt8(0)..<16) else { throw Broken(description: "no attempt") }
-        return attempt
+    private static func profile(_ path: String) throws {
+        let read: Profile
+        do {
+            read = try Profile.load(directory: path)
+        } catch {
+            // Nothing is written over what is damaged.
+            func files() -> [Data?] {
+                ["profile.json", "keys.json"].map { FileManager.default.contents(atPath: path + "/" + $0) }
+            }
+            let before = files()
+            if let bob = PeerName(rawValue: "bob") {
+                _ = try? Profile.create(directory: path, name: bob, server: "https://relay.example.com", caPath: path)
+            }
+            try hold(files() == before, "a damaged profile is another one")
+            throw error
+        }
+        try read.save()
+        let again = try Profile.load(directory: path)
+        try hold("\(again)" == "\(read)" && again.caPath == read.caPath, "\(read) is \(again) when it is read again")
+        let made = try Profile.create(directory: path, name: read.name, server: read.server, caPath: path)
+        try hold(made.fingerprint == read.fingerprint && made.fingerprint != nil, "another key of \(read)")
+        try FileManager.default.removeItem(atPath: path + "/keys.json")
+        try hold((try? Profile.load(directory: path)) == nil, "a profile without keys")
+        for environment in [[:], ["HOME": path], ["XDG_CONFIG_HOME": path]] {
+            let place = try? ProfileLocation.directory(environment: environment)
+            try hold((place?.hasPrefix(path) ?? false) != environment.isEmpty, "a profile at \(place ?? "no place")")
+        }
+    }
+
+    /// The list that keeps old offers out: what stands in it was taken, whatever stands around it, and what is taken is
+    /// not taken again.
+    private static func attempts(_ content: Data, _ path: String) throws {
+        let (store, offer) = (AttemptStore(path), try Place().opened)
+        let listed = content.split(separator: UInt8(ascii: "\n")).compactMap { line -> AttemptID? in
+            let fields = String(decoding: line, as: UTF8.self).components(separatedBy: " ")
+            guard fields.count == 2, let time = UInt64(fields[1]) else { return nil }
+            return time > now || now - time < 86_400_000 ? AttemptID(rawValue: fields[0]) : nil
+        }
+        for attempt in listed { try hold(try store.hasTaken(attempt, now: now), "\(attempt) is not known") }
+        let attempt = offer.parties.attempt
+        let wasTaken = try store.hasTaken(attempt, now: now)
+        try hold(try store.take(offer, now: now) != wasTaken, "\(attempt) was taken: \(wasTaken)")
+        for attempt in listed + [attempt] {
+            try hold(try store.hasTaken(attempt, now: now), "\(attempt) is forgotten")
+        }
+        try hold(try !store.take(offer, now: now), "\(attempt) is taken twice")
+    }
+
+    private static func prekeys(_ path: String) throws {
+        guard let name = PeerName(rawValue: "bob") else { return }
+        let store = PrekeyStore(path)
+        let current = try? store.current(name: name, now: now)
+        let renewed = try store.renewed(name: name, now: now)
+        try hold(current == nil || current?.seed == renewed.seed, "good prekeys are given up")
+        try hold(renewed.epoch == Epoch(milliseconds: now), "prekeys of \(renewed.epoch)")
+        let again = try store.current(name: name, now: now)
+        let isSame = again.seed == renewed.seed && again.previousSeed == renewed.previousSeed
+        try hold(isSame && again.epoch == renewed.epoch, "prekeys that change")
+    }
+}
+
+extension OpenFile {
+    /// A file without a name that holds `bytes`.
+    static func holding(_ bytes: [UInt8]) throws -> OpenFile {
+        var path = Array((NSTemporaryDirectory() + "/relay-test-XXXXXX").utf8CString)
+        let file = OpenFile(descriptor: mkstemp(&path))
+        unlink(path)
+        try FileCalls().writeAll(ByteBuffer(bytes: bytes), to: file.descriptor, at: 0)
+        return file
+    }
+
+    /// All of it.
+    func content() throws -> [UInt8] {
+        var buffer = ByteBuffer()
+        _ = try read(into: &buffer, atMost: Int(try status().st_size), at: 0)
+        return Array(buffer.readableBytesView)
     }
 }

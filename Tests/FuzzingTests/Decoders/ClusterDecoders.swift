@@ -80,9 +80,20 @@ enum ClusterDecoders {
         let records = UserRecords(secret)
         try hold(
             records.user(name, text) == nil && records.account(of: name, text) == nil, "a MAC was guessed: \(text)")
+        try hold(!records.isRemoval(text, of: name), "the MAC of a removal was guessed: \(text)")
+        for each in [name, nil] {
+            try hold(!records.isInvitation(text, digest, for: each), "the MAC of an invitation was guessed: \(text)")
+            // What a node writes, and the same with something behind it, or for another name.
+            let made = records.invitation(digest, for: each)
+            try hold(records.isInvitation(made, digest, for: each), "an invitation that is none")
+            try hold(input.isEmpty || !records.isInvitation(made + text, digest, for: each), "\(made + text) is good")
+            try hold(!records.isInvitation(made, digest, for: other), "an invitation for another name")
+        }
         for each in [name, other] {
-            _ = records.invitation(digest, for: each)
-            try hold(records.user(each, records.removal(of: each)) == nil, "a removal that is a user")
+            let removal = records.removal(of: each)
+            try hold(records.isRemoval(removal, of: each), "a removal that is none")
+            try hold(each == name || !records.isRemoval(removal, of: name), "a removal of another name")
+            try hold(records.user(each, removal) == nil, "a removal that is a user")
         }
         if var record = UserRecord(text) {
             let user = record.user(name)

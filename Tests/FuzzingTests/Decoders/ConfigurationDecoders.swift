@@ -25,6 +25,7 @@ enum ConfigurationDecoders {
             "RelayServerProgram/Configuration/ServerConfiguration.swift",
             "RelayServerProgram/Configuration/Setting.swift",
             "RelayServerProgram/Configuration/LimitText.swift",
+            "RelayServerProgram/Configuration/Cluster/ClusterConfiguration.swift",
             "RelayServerProgram/Configuration/MemoryLimit.swift",
             "RelayServerProgram/Setup/ConfigurationFile.swift",
         ]
@@ -60,12 +61,27 @@ enum ConfigurationDecoders {
             }
             _ = (configuration.exposedFiles, configuration.memoryLimit.budget)
             try? configuration.checkFolders()
+            if let cluster = configuration.cluster { try member(cluster) }
             let again = try ServerConfiguration(reader)
             if again != configuration { throw OperatorError(.unavailable, "") }
         } catch {
             try hold(!error.message.isEmpty, "a configuration is read in two ways")
             try hold(!"\(error)".utf8.contains(0x0A), "an error of two lines: \(error)")
         }
+    }
+
+    /// What is made of the settings of a cluster.
+    private static func member(_ cluster: ClusterConfiguration) throws(OperatorError) {
+        var other = cluster
+        other.secretFile += "x"
+        other.authority += "x"
+        let isSame = cluster.differences(from: cluster).isEmpty && cluster.takingLive(from: cluster) == cluster
+        let isOther = other.differences(from: cluster) == [.clusterSecret, .clusterCA]
+        let advertised = cluster.advertised(port: 7)
+        guard isSame, isOther, cluster.takingLive(from: other).authority == other.authority, advertised.port != 0 else {
+            throw OperatorError(.unavailable, "")
+        }
+        try? cluster.checkFiles()
     }
 
     /// What `setup` reads, and writes.

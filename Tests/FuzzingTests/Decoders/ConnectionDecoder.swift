@@ -97,6 +97,9 @@ enum ConnectionDecoder {
 
         init(_ command: UInt8) { self.command = command }
 
+        func refused(_ refusal: HTTPError) {}
+        func failed(_ error: any Error, _ reader: RequestReader) {}
+
         func respond(to head: RequestHead, _ reader: RequestReader) {
             asked += 1
             waiting = (head, reader)

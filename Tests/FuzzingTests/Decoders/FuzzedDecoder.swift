@@ -37,6 +37,8 @@ struct FuzzedDecoder: Sendable {
         + [SealedDecoders.offers, SealedDecoders.notes, SealedDecoders.chunks, SealedDecoders.stream]
         + [ClientFileDecoders.journal, ClientFileDecoders.profile]
         + [ServerFileDecoders.registry, ConfigurationDecoders.server, ConfigurationDecoders.texts]
+        + [HandoverDecoder.messages, CertificateDecoder.files, ClientStreamDecoder.answers]
+        + [LinkStateDecoder.events, RedisStateDecoder.replies]
 }
 
 /// Something that has to hold for any input and does not hold for one.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Logging
 import NIOCore
 import NIOEmbedded
 import NIOHTTP1
@@ -18,9 +19,8 @@ enum HTTPDecoders {
     static let head = FuzzedDecoder(
         "http-head", longest: 20_000, of: .lines,
         sources: [
-            "StreamRelay/HTTP/FieldLine.swift", "StreamRelay/HTTP/HeadChecks.swift",
-            "StreamRelay/HTTP/RequestHead.swift", "StreamRelay/HTTP/RequestHeadParser.swift",
-            "StreamRelay/HTTP/RequestLine.swift", "StreamRelay/HTTP/Route.swift",
+            "StreamRelay/HTTP/FieldLine.swift", "StreamRelay/HTTP/RequestHead.swift",
+            "StreamRelay/HTTP/RequestHeadParser.swift", "StreamRelay/HTTP/Route.swift",
             "StreamRelay/HTTP/WebSocketHandshake.swift", "RelayNode/Site/ByteRange.swift",
             "RelayNode/Site/SitePath.swift", "RelayNode/Listener/RedirectNames.swift",
             "RelayCluster/Link/LinkRoute.swift",
@@ -100,7 +100,7 @@ enum HTTPDecoders {
 
     /// What a server answers to an upgrade is what a client takes.
     private static func upgrade(_ head: RequestHead) throws {
-        for subprotocol in [WebSocketHandshake.subprotocol, LinkRoute.subprotocol] {
+        for subprotocol in [ProtocolDefaults.subprotocol, LinkRoute.subprotocol] {
             guard let handshake = try? WebSocketHandshake(head, subprotocol: subprotocol),
                 let key = head.values(of: "sec-websocket-key").first.flatMap(WebSocketKey.init(_:))
             else { continue }
@@ -247,7 +247,8 @@ enum HTTPDecoders {
 /// The PROXY header.
 enum ProxyHeaderDecoder {
     static let header = FuzzedDecoder(
-        "proxy-header", longest: 700, sources: ["RelayNode/Listener/ProxyHeader.swift"]
+        "proxy-header", longest: 700,
+        sources: ["RelayNode/Listener/ProxyHeader.swift", "RelayNode/Listener/ProxyHeaderHandler.swift"]
     ) { input in
         // Once it is decided, more bytes change nothing.
         var decided: ProxyHeader.Reading?
@@ -262,5 +263,51 @@ enum ProxyHeaderDecoder {
         if case .complete(.client(let address), _)? = decided {
             try hold(address.ipAddress != nil && address.port != nil, "a client at \(address)")
         }
+        try passes(input, decided)
     }
+
+    /// A connection that begins so: what stands behind a good header is passed on, and all else closes it.
+    private static func passes(_ input: [UInt8], _ decided: ProxyHeader.Reading?) throws {
+        let passed = try Pieces.same(input, "what is behind a header") { pieces in
+            let admission = Admission(
+                descriptorLimit: 100, unauthenticatedPerAddress: 1,
+                unauthenticatedPace: AddressLimit.standard.unauthenticatedPace,
+                reports: LimitReports(logger: Logger.silent))
+            let peers = TrustedPeers()
+            let passed = try Self.passed(pieces, admission.connectionOpened(from: nil).1, peers)
+            // Others come from an address that has one.
+            for _ in 0..<2 {
+                let lease = admission.connectionOpened(from: nil).1
+                let other = try Self.passed(pieces, lease, peers)
+                try hold(other == nil || lease.client == nil, "two of one address")
+            }
+            return passed
+        }
+        let rest: [UInt8]? =
+            switch decided {
+            case .complete(_, let length)?: Array(input.dropFirst(length))
+            case .incomplete?, nil: []
+            case .missing?, .malformed?: nil
+            }
+        try hold(passed == .some(rest), "\(String(describing: passed)) behind \(String(describing: decided))")
+    }
+
+    /// What is passed on of a connection; nil when it is closed.
+    private static func passed(
+        _ pieces: [ByteBuffer], _ lease: ConnectionLease, _ peers: TrustedPeers
+    ) throws -> [UInt8]? {
+        let channel = EmbeddedChannel(handler: ProxyHeaderHandler(lease: lease, peers: peers, logger: Logger.silent))
+        channel.connect(to: try SocketAddress(ipAddress: "10.0.0.1", port: 1), promise: nil)
+        for piece in pieces where channel.isActive { try channel.writeInbound(piece) }
+        let isOpen = channel.isActive
+        var passed: [UInt8] = []
+        while let bytes = try channel.readInbound(as: ByteBuffer.self) { passed += bytes.readableBytesView }
+        _ = try channel.finish(acceptAlreadyClosed: true)
+        return isOpen ? passed : nil
+    }
+}
+
+extension Logger {
+    /// Writes nothing.
+    static var silent: Logger { Logger(label: "fuzzed") { _ in SwiftLogNoOpLogHandler() } }
 }

@@ -90,7 +90,7 @@ enum MessageDecoders {
         do {
             let far = ProcessChannel(socket: sockets[1])
             try near.tell(message)
-            let heard = far.receive(within: .seconds(1))?.handover
+            let heard = far.hear(within: .seconds(1))
             try hold(heard == message, "\(message) is \(String(describing: heard)) to the other process")
         }
         try hold((try? near.tell(message)) == nil, "a message to a process that is gone")

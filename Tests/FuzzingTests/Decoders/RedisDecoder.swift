@@ -35,6 +35,9 @@ enum RedisDecoder {
         try logIn(replies)
     }
 
+    /// What is read of bytes before they are at fault.
+    static func replies(in bytes: [UInt8]) -> [RESPValue] { read([ByteBuffer(bytes: bytes)]).replies }
+
     private struct Read: Equatable {
         var replies: [RESPValue] = []
         var isOver = false

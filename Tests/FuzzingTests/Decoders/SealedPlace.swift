@@ -20,7 +20,7 @@ struct Place: Sendable {
     private let ratchet: PrekeyRatchet
     private let prekey: Prekey
     private let offer: SentOffer
-    private let opened: ReceivedOffer
+    let opened: ReceivedOffer
     private let pull: PullRequest
 
     /// The same one each time.

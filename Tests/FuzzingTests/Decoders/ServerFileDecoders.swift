@@ -17,7 +17,8 @@ enum ServerFileDecoders {
         "registry", longest: 6_000, of: .lines,
         sources: [
             "RelayNode/Users/Invitation.swift", "RelayNode/Users/UserAccount.swift",
-            "RelayNode/Users/UserRegistry.swift",
+            "RelayNode/Users/UserRegistry.swift", "RelayNode/Users/PrekeyFiles.swift",
+            "RelayNode/Users/RegistryFile.swift",
             "RelayServerProgram/Admin/RegistryBackup.swift",
             "TransferBroker/Limits/LimitSet.swift",
         ]
@@ -30,16 +31,15 @@ enum ServerFileDecoders {
         case 3:
             try folder(content, PrekeyFiles.folder + "/bob") { directory in
                 guard let name = PeerName(rawValue: "bob"), let key = SigningKey(rawValue: key) else { return }
-                _ = PrekeyFiles(directory: directory).prekey(of: User(name: name, key: key))
+                let (files, user) = (PrekeyFiles(directory: directory), User(name: name, key: key))
+                guard let prekey = files.prekey(of: user) else { return }
+                try files.write(prekey, of: user)
+                try hold(files.prekey(of: user) == prekey, "\(prekey) changes")
+                files.remove(name)
+                try hold(files.prekey(of: user) == nil, "a prekey that stays")
             }
         case 4: try folder(content, TrafficFile.name) { _ = TrafficFile(directory: $0).load(day: 20_000) }
-        default:
-            try folder(content, RegistryFile.name) { directory in
-                let file = RegistryFile(directory: directory)
-                let read = try file.load { _ in }
-                try file.replace(with: read)
-                try hold(try file.load { _ in } == read, "a registry that changes")
-            }
+        default: try folder(content, RegistryFile.name) { try file($0, input.first ?? 0) }
         }
     }
 
@@ -101,6 +101,26 @@ enum ServerFileDecoders {
         try hold(registry.remove(dora) == hadDora && !registry.remove(dora), "a user that stays")
     }
 
+    /// The registry's file, beside which there may be what it was before.
+    private static func file(_ directory: StateDirectory, _ choice: UInt8) throws {
+        let file = RegistryFile(directory: directory) { _ in
+            if choice & 0x40 != 0 { throw OperatorError(.unavailable, "stopped") }
+        }
+        let good = try? file.load { _ in }
+        let previous = UserRegistry()
+        if choice & 0x80 != 0 {
+            let path = StateDirectory.path(of: RegistryFile.previousName, in: directory.path)
+            try previous.fileContents().write(to: URL(fileURLWithPath: path))
+        }
+        var repairs = 0
+        let read = try file.load { problem in repairs += problem.isEmpty ? 2 : 1 }
+        try hold(read == good ?? previous && repairs == (good == nil ? 1 : 0), "\(read) with \(repairs) repairs")
+        try file.replace(with: read)
+        try hold(try file.load { _ in } == read, "a registry that changes")
+        try file.retire()
+        try hold(try file.load { _ in } == UserRegistry(), "a registry that stays")
+    }
+
     private static func copy(_ content: Data) throws {
         guard let copy = try? RegistryBackup.read(content, from: "it") else { return }
         var registry = UserRegistry()
@@ -130,6 +150,7 @@ enum ServerFileDecoders {
     /// A state directory in which one file has this content.
     private static func folder(_ content: Data, _ name: String, _ open: (StateDirectory) throws -> Void) throws {
         let folder = try TemporaryDirectory()
+        defer { withExtendedLifetime(folder) {} }
         let path = folder.file("state")
         let directory = try StateDirectory(path: path)
         try FileManager.default.createDirectory(

@@ -4,6 +4,7 @@ import Crypto
 import NIOCore
 import WSProtocol
 
+@testable import RelayClientProgram
 @testable import Sealing
 
 extension SealedDecoders {
@@ -16,6 +17,7 @@ extension SealedDecoders {
             "Sealing/Stream/ManifestEncoder.swift", "Sealing/Stream/ManifestEntry.swift",
             "Sealing/Stream/ManifestReader.swift", "Sealing/Stream/StreamDecoder.swift",
             "Sealing/Stream/StreamEncoder.swift", "Sealing/Stream/WrittenManifest.swift",
+            "RelayClientProgram/Files/ManifestFile.swift",
         ]
     ) { input in
         var reader = InputReader(input)
@@ -23,12 +25,33 @@ extension SealedDecoders {
         let place = try Place()
         let expectation = try expectation(choice, place)
         let stream = try finished(Array(reader.rest), place)
-        // A manifest that was kept in a file.
-        var (kept, manifest) = (ByteBuffer(bytes: reader.rest.dropFirst()), ManifestReader())
-        while let entry = try? manifest.next(from: &kept) { _ = entry.kind }
-        let read = try Pieces.same(stream, "a stream") { StreamRead($0, expectation, resumed: choice & 0x80 != 0) }
+        try kept(Array(reader.rest.dropFirst()))
+        let read = try Pieces.same(stream, "a stream") { try StreamRead($0, expectation, resumed: choice & 0x80 != 0) }
         guard let read, !read.entries.isEmpty else { return }
         try writeAgain(read.entries, place)
+    }
+
+    /// A manifest that was kept in a file, which may be shorter by now.
+    private static func kept(_ bytes: [UInt8]) throws {
+        let file = try OpenFile.holding(bytes)
+        for length in [UInt64(bytes.count), UInt64(bytes.count) + 1] {
+            let digest = try ManifestFileReader.digest(of: file, length: length)
+            try hold((digest != nil) == (length == bytes.count), "a digest of \(length) bytes of \(bytes.count)")
+            var (reader, entries) = (ManifestFileReader(file, length: length), [ManifestEntry]())
+            var isWhole = false
+            do {
+                while let entry = try reader.next() { entries.append(entry) }
+                isWhole = true
+            } catch { try hold(reader.number == entries.count, "\(reader.number) entries of \(entries.count)") }
+            try hold(!isWhole || length == bytes.count, "a manifest that was cut is whole")
+            guard isWhole else { continue }
+            var writer = ManifestFileWriter(try OpenFile.holding([]), calls: FileCalls())
+            // The reader leaves it to the digest that entries stand in their order.
+            do { for entry in entries { try writer.write(entry) } } catch is SealingError { continue }
+            try writer.flush()
+            try hold(writer.length == length && writer.digest == digest, "a manifest is written in two ways")
+            try hold(writer.entries == entries.count && writer.files <= writer.entries, "\(writer.entries) entries")
+        }
     }
 
     private static let digest = [UInt8](repeating: 4, count: 32)
@@ -130,7 +153,7 @@ extension SealedDecoders {
             form: .manifest, transfer: place.transfer, sender: place.parties.sender.identity, entries: nil, bytes: nil,
             digest: nil
         )
-        let read = StreamRead([stream], plain, resumed: false)
+        let read = try StreamRead([stream], plain, resumed: false)
         try hold(read.fault == nil && read.entries == entries, "what was written is not read: \(read)")
         try goOn(place)
     }
@@ -147,9 +170,9 @@ extension SealedDecoders {
         StreamEncoder.writeEnd(into: &stream)
         StreamEncoder.writeUnreadable(.shrank, into: &cut)
         let expectation = place.expectation(goesOnWith: digest)
-        let read = StreamRead([stream], expectation, resumed: true)
+        let read = try StreamRead([stream], expectation, resumed: true)
         try hold(read.fault == nil, "what goes on is not read: \(read)")
-        try hold(StreamRead([cut], expectation, resumed: true).fault != nil, "a file that cannot be read is read")
+        try hold(try StreamRead([cut], expectation, resumed: true).fault != nil, "a file that cannot be read is read")
     }
 }
 
@@ -165,10 +188,10 @@ private struct StreamRead: Equatable {
         case other(StreamDecoder.Step)
     }
 
-    init(_ pieces: [ByteBuffer], _ expectation: StreamExpectation, resumed: Bool) {
+    init(_ pieces: [ByteBuffer], _ expectation: StreamExpectation, resumed: Bool) throws {
         var decoder = StreamDecoder(expectation)
         var due: [ExpectedFile] = resumed ? [ExpectedFile(size: 4, offset: 2), ExpectedFile(size: nil)] : []
-        do throws(SealingError) {
+        do {
             for (index, piece) in pieces.enumerated() {
                 if index.isMultiple(of: 2) {
                     decoder.append(piece)
@@ -184,15 +207,20 @@ private struct StreamRead: Equatable {
                 }
             }
             try decoder.finish()
-        } catch {
+        } catch let error as SealingError {
             fault = error
-            // What it has thrown it throws again.
-            do throws(SealingError) { _ = try decoder.next() } catch { if error != fault { fault = nil } }
         }
     }
 
-    private func next(_ decoder: inout StreamDecoder) throws(SealingError) -> StreamDecoder.Step? {
-        let step = try decoder.next()
+    /// The next step; what it has thrown it throws again, and such a stream is not whole.
+    private func next(_ decoder: inout StreamDecoder) throws -> StreamDecoder.Step? {
+        let first = Result { () throws(SealingError) in try decoder.next() }
+        if case .failure = first {
+            let second = Result { () throws(SealingError) in try decoder.next() }
+            try hold(second == first, "\(second) behind \(first)")
+            try hold((try? decoder.finish()) == nil, "a whole stream behind \(first)")
+        }
+        let step = try first.get()
         return step == .needMore ? nil : step
     }
 

@@ -88,3 +88,75 @@ import Testing
         }
     }
 }
+
+// MARK: - Every state and event
+
+extension SentinelMachineTests {
+    private enum Location: CaseIterable {
+        case idle
+        case authenticating
+        case asking
+        case ended
+    }
+
+    private enum Event: CaseIterable {
+        case connected
+        case accepted
+        case address
+        case unknown
+        case refused
+        case ended
+    }
+
+    private func machine(_ place: Location) throws -> SentinelMachine {
+        var machine = SentinelMachine(master: "main", login: try RedisLogin("word"))
+        if place != .idle { _ = machine.connected() }
+        if place == .asking || place == .ended { _ = machine.replyReceived(.simple("OK")) }
+        if place == .ended { _ = machine.ended(RedisError(.unreachable)) }
+        return machine
+    }
+
+    private func feed(_ event: Event, to machine: inout SentinelMachine) -> SentinelMachine.Action {
+        switch event {
+        case .connected: machine.connected()
+        case .accepted: machine.replyReceived(.simple("OK"))
+        case .address: machine.replyReceived(bulks("redis", "6379"))
+        case .unknown: machine.replyReceived(.null)
+        case .refused: machine.replyReceived(.error("NOAUTH Authentication required."))
+        case .ended: machine.ended(RedisError(.unreachable))
+        }
+    }
+
+    /// Where `event` leads from `place`, and with what.
+    private func expected(_ place: Location, _ event: Event) throws -> (Location, SentinelMachine.Action) {
+        let failed = SentinelMachine.Action.answer(.failed(RedisError(.unreachable)))
+        switch (place, event) {
+        case (.ended, _): return (.ended, .none)
+        case (_, .ended): return (.ended, failed)
+        case (.idle, .connected): return (.authenticating, .send(RedisCommand("AUTH", "word")))
+        case (.authenticating, .connected), (.asking, .connected): return (place, .none)
+        case (.authenticating, .accepted): return (.asking, question)
+        case (.asking, .address):
+            return (.ended, .answer(.master(try #require(RedisEndpoint(host: "redis", port: 6_379)))))
+        case (.asking, .unknown): return (.ended, .answer(.unknown))
+        case (.asking, .refused): return (.ended, .answer(.refused(.sentinelPassword)))
+        case (.idle, _), (.authenticating, _), (.asking, _): return (.ended, failed)
+        }
+    }
+
+    @Test func everyStateAndEvent() throws {
+        for place in Location.allCases {
+            for event in Event.allCases {
+                var machine = try machine(place)
+                let action = feed(event, to: &machine)
+                let (next, expected) = try expected(place, event)
+                #expect(action == expected, "\(place), \(event)")
+                // Where it is shows in what it does next.
+                for probe in Event.allCases {
+                    var (machine, same) = (machine, try self.machine(next))
+                    #expect(feed(probe, to: &machine) == feed(probe, to: &same), "\(place), \(event), \(probe)")
+                }
+            }
+        }
+    }
+}

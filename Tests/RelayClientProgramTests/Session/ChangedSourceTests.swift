@@ -104,6 +104,29 @@ import WSProtocol
         #expect(try sending.events("delivered", "failed") == ["delivered", "delivered"])
     }
 
+    /// What was looked at for an offer on a new connection is of no account once the one on the old connection counts.
+    @Test func whatIsAcceptedOnTheOldConnectionFindsOutByItself() async throws {
+        let tree = try files.tree()
+        let relay = FakeRelay { offered in
+            offered.number == 1 ? [offered.state(.ringing)] : FakeRelay.acceptance(of: offered)
+        }
+        let sending = try SessionFixture.sending([tree], over: relay)
+        try await sending.run { try sending.events("ringing").count == 1 }
+        Self.write("something else", to: tree.paths[0])
+        relay.lines[0].say([.move(.init(id: .sequence(.relay, 7), deadline: 10))])
+        await sending.run {
+            (sending.session.parts.first as? Sender)?.sendings.first?.delivery.state == .rechecking
+        }
+        for message in [relay.offers[0].state(.accepted), relay.offers[0].start()] {
+            sending.handle(.message(1, message))
+        }
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.cancels.map(\.transfer) == [relay.offers[0].transfer])
+        #expect(relay.cancels.map(\.code) == [.sourceChanged] && relay.offers.count == 2)
+        #expect(try sending.events("restarted", "delivered", "failed") == ["restarted", "delivered"])
+    }
+
     /// What is there whole is not another content because its source is one by now.
     @Test func whatWasSentWholeIsOnlyConfirmed() async throws {
         let tree = try files.tree()

@@ -62,6 +62,14 @@ import WSProtocol
         return try #require(try asked().last)
     }
 
+    /// Waits until it has been asked once more, after a pause, for what broke.
+    @discardableResult
+    private func requestAgain() async throws -> ReceivedRequest {
+        await session.runToPause()
+        session.passTime(TransferDefaults.firstPause)
+        return try await request(2)
+    }
+
     /// The relay rings with an offer. Returns it, and where it comes from.
     private func ring(
         _ name: String = "file", answering request: PullRequest?, said: PullRequest?, from peer: FakePeer? = nil,
@@ -248,7 +256,7 @@ import WSProtocol
             .failed(
                 .init(id: .sequence(.relay, 9), transfer: sent.offer.parties.attempt, code: .senderGone, by: .relay))
         ])
-        let again = try await self.request(2)
+        let again = try await requestAgain()
         let broken = BrokenTransfer(transfer: sent.transfer, manifest: sent.tree.digest)
         #expect(again.query == .fetch([try PullPath("photos/file")], resuming: broken))
         let second = try ring(answering: again.request, said: again.request, of: sent.transfer, as: sent.tree)
@@ -270,7 +278,7 @@ import WSProtocol
             .failed(
                 .init(id: .sequence(.relay, 9), transfer: sent.offer.parties.attempt, code: .senderGone, by: .relay))
         ])
-        try await self.request(2)
+        try await requestAgain()
         pass(600)
         #expect(session.endings == [.status(.gaveUp)])
         let told = "the connection of alice was cut, and since then nothing came of alice"

@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import RelayNode
+import ServerSystem
 import StreamRelay
 import Synchronization
 import TestSupport
@@ -100,7 +101,10 @@ final class TestNode: Sendable {
             SocketAddress(ipAddress: "127.0.0.1", port: 0), identity: identity, group: group, links: links,
             streams: streams,
             inquiries: { inquiry, node in inquiry == "nonsense" ? nil : "\(inquiry) of \(node)" },
-            admission: Admission(descriptorLimit: 1000), unauthenticated: unauthenticated, logger: logger)
+            admission: Admission(
+                descriptorLimit: 1000, unauthenticatedPerAddress: nil,
+                unauthenticatedPace: AddressLimit.standard.unauthenticatedPace, reports: LimitReports(logger: logger)),
+            unauthenticated: unauthenticated, logger: logger, accepts: AcceptWatch(limit: 1000, logger: logger))
         book.set(identity.id, address)
     }
 

@@ -54,7 +54,8 @@ struct RedisFaultTests {
         let node = try RoutedNode("a", redisPort: redis.port, registration: .invite)
         node.routing.store.client.start()
         try await eventually("the connection") { node.routing.store.isConnected }
-        let verifier = LoginVerifier(directory: node.users, audience: "relay.example.com")
+        let verifier = LoginVerifier(
+            directory: node.users, audience: "relay.example.com", limits: LimitControl { _ in })
         for purpose in [Credentials.Purpose.login, .register] {
             let attempt = try Self.attempt(purpose, "relay.example.com")
             #expect(await verifier.verdict(on: attempt) == .refused(.clusterUnavailable), "\(purpose)")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
 import RelayNode
 import RelayTestFixtures
 import TestSupport
@@ -131,6 +132,67 @@ struct ForgedRecordsTests {
                 #expect(try await knowing.users.user(named: bob.name) == bob, "\(text)")
                 #expect(try await knowing.users.register(mallory, invitation: nil) == .nameTaken, "\(text)")
                 try await eventually("the record") { try await redis.keys().contains("{relay}:user:bob") }
+            }
+        }
+    }
+
+    @Test("a client that sees every command learns no MAC of what is refused")
+    func monitored() async throws {
+        try await withRedis(.invite) { redis, knowing, ignorant in
+            let (code, spare) = (
+                try await knowing.users.invite(bob.name, lifetime: 60).code,
+                try await knowing.users.invite(nil, lifetime: 60).code
+            )
+            #expect(try await knowing.users.register(bob, invitation: code) == .registered)
+            let carol = User.test("carol")
+            #expect(try await knowing.users.register(carol, invitation: spare) == .registered)
+            let open = try await ignorant.users.invite(nil, lifetime: 60).code
+            let made = try #require(InvitationCode(rawValue: "made-up-by-mallory"))
+            let digest = try #require(made.digest)
+            let stranger = User.test("stranger")
+            let monitor = try await redis.monitor()
+            for node in [ignorant, knowing] {
+                for invitation in [nil, made, open] {
+                    let outcome: RegistrationOutcome = invitation == open ? .nameTaken : .badInvitation
+                    #expect(try await node.users.register(mallory, invitation: invitation) == outcome)
+                }
+                #expect(try await node.users.register(stranger, invitation: made) == .badInvitation)
+                for text in ["", "bob ", "é"] {
+                    try await redis.command("SET", ClusterKeys.invitation(digest), text)
+                    #expect(try await node.users.register(stranger, invitation: made) == .badInvitation, "\(text)")
+                }
+                #expect(try await node.users.rename(carol.name, to: bob.name) == .taken)
+            }
+            // Redis loses bob, and gets bob again.
+            for text in [nil, ""] {
+                if let text {
+                    try await redis.command("SET", "{relay}:user:bob", text)
+                } else {
+                    try await redis.command("DEL", "{relay}:user:bob")
+                }
+                #expect(try await knowing.users.register(mallory, invitation: open) == .nameTaken)
+                #expect(try await knowing.users.rename(carol.name, to: bob.name) == .taken)
+                #expect(try await redis.command("GET", "{relay}:user:bob") == records.text(of: bob))
+            }
+            let written = try await knowing.users.restore([mallory, bob]).get()
+            #expect(written == 0)
+            try await redis.command("SET", "end", "of-it")
+            try await monitor.wait(for: "of-it")
+
+            func mac(_ user: User) throws -> String {
+                try #require(UserRecord(records.text(of: user))?.mac).rawValue
+            }
+            let heard = monitor.output
+            let known = try mac(bob)
+            #expect(heard.contains(digest.rawValue) && heard.contains(known), "it hears what nodes do")
+            let refused = [
+                try mac(mallory), try mac(User(name: bob.name, key: carol.key)), try mac(stranger),
+                records.removal(of: bob.name), records.removal(of: carol.name),
+            ]
+            for text in refused { #expect(!heard.contains(text)) }
+            for name in [nil, bob.name, stranger.name] {
+                let mac = records.mac("invitation", digest.rawValue, name?.rawValue ?? "").rawValue
+                #expect(!heard.contains(mac), "\(String(describing: name))")
             }
         }
     }

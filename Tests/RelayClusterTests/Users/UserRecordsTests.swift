@@ -113,5 +113,18 @@ struct UserRecordsTests {
             records.removal(of: bob.name), records.removal(of: .test("carol")),
         ]
         #expect(Set(texts.map { $0.split(separator: " ").last }).count == texts.count)
+        for (index, text) in texts.enumerated() {
+            #expect(records.isInvitation(text, digests[0], for: nil) == (index == 0))
+            #expect(records.isInvitation(text, other, for: nil) == (index == 1))
+            #expect(records.isInvitation(text, digests[0], for: bob.name) == (index == 2))
+            #expect(records.isRemoval(text, of: bob.name) == (index == 4))
+        }
+        for text in [texts[0], texts[2], texts[4]] {
+            for input in HostileInputs(damaging: [text], seed: 43, count: 1000) where input.text != text {
+                #expect(!records.isInvitation(input.text, digests[0], for: nil), "\(input)")
+                #expect(!records.isInvitation(input.text, digests[0], for: bob.name), "\(input)")
+                #expect(!records.isRemoval(input.text, of: bob.name), "\(input)")
+            }
+        }
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Dispatch
-import Logging
 import NIOCore
 import NIOEmbedded
 import RelayTestFixtures
@@ -74,7 +73,7 @@ private final class RecordingStreams: StreamControl {
     private let service: BrokerService
 
     init() {
-        service = BrokerService(streams: streams, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        service = BrokerService(streams: streams)
     }
 
     private func open(_ name: String, _ sink: RecordingSink, receiving: Bool = true) -> SessionID {
@@ -223,8 +222,7 @@ private final class RecordingStreams: StreamControl {
         let loop = EmbeddedEventLoop()
         let start = NIODeadline.now()
         let elapsed = Mutex(TimeAmount.zero)
-        let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let service = BrokerService(logger: quiet, clock: { start + elapsed.withLock { $0 } })
+        let service = BrokerService(clock: { start + elapsed.withLock { $0 } })
         let task = service.startSweeping(on: loop)
         let alice = BrokerFixture.user("alice")
         let sink = RecordingSink()

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Crypto
-import Logging
 import NIOCore
 import NIOEmbedded
 import Pacing
@@ -19,11 +18,7 @@ import WebSocketTransport
     private let services: ControlServices
 
     init() {
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        services = ControlServices(
-            broker: BrokerService(logger: logger), directory: directory, registration: .invite,
-            agent: Label(clipping: "relay-server/test"), logger: logger, reports: LimitReports(logger: logger)
-        )
+        services = ControlServices(broker: BrokerService(), directory: directory, registration: .invite)
     }
 
     private func client(_ name: String) async throws -> ControlClient { try await ControlClient(name, services) }

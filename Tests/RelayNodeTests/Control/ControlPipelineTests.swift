@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Logging
 import NIOCore
 import NIOEmbedded
 import Testing
@@ -17,11 +16,7 @@ import WSProtocol
     }
 
     @Test func theWholePipelineSpeaks() throws {
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let services = ControlServices(
-            broker: BrokerService(logger: logger), directory: FakeDirectory(), registration: .open,
-            agent: Label(clipping: "relay-server/test"), logger: logger, reports: LimitReports(logger: logger)
-        )
+        let services = ControlServices(broker: BrokerService(), directory: FakeDirectory(), registration: .open)
         let channel = EmbeddedChannel()
         try channel.connect(to: SocketAddress(unixDomainSocketPath: "/test")).wait()
         try ControlPipeline(services: services).install(

@@ -30,10 +30,4 @@ import WSProtocol
         #expect(queue.finished() == .nothing)
         #expect(queue.requestReceived(.cancel(cancel(5))) == .run(.cancel(cancel(5))))
     }
-
-    @Test func whatTheSessionAnswersItselfIsNeverTakenIn() {
-        var queue = RequestQueue(capacity: 2)
-        #expect(queue.requestReceived(.ping(.init(id: id(1)))) == .refuse(id(1), .notNow))
-        #expect(queue.requestReceived(.cancel(cancel(2))) == .run(.cancel(cancel(2))))
-    }
 }

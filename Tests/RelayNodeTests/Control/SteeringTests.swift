@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Logging
 import NIOCore
 import RelayTestFixtures
 import Synchronization
@@ -39,8 +38,7 @@ private final class SilentCluster: Cluster {
     private let service: BrokerService
 
     init() {
-        service = BrokerService(
-            node: .test("a"), cluster: cluster, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        service = BrokerService(node: .test("a"), cluster: cluster)
     }
 
     /// A transfer from alice to bob, accepted, its download's token claimed by `holder`.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Logging
 import NIOCore
 import NIOEmbedded
 import RelayTestFixtures
@@ -53,12 +52,9 @@ private final class NotingCluster: Cluster {
     private let payload = BrokerFixture.payload
 
     init() {
-        let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         cluster = NotingCluster()
-        service = BrokerService(node: .test("a"), cluster: cluster, logger: quiet)
-        services = ControlServices(
-            broker: service, directory: FakeDirectory(), registration: .invite, agent: Label(clipping: "test"),
-            logger: quiet, reports: LimitReports(logger: quiet))
+        service = BrokerService(node: .test("a"), cluster: cluster)
+        services = ControlServices(broker: service, directory: FakeDirectory(), registration: .invite)
     }
 
     private func open(_ name: String, _ sink: RecordingSink, _ service: BrokerService? = nil) -> SessionID {
@@ -126,8 +122,7 @@ private final class NotingCluster: Cluster {
     func publishedFirst() throws {
         let loop = EmbeddedEventLoop()
         let cluster = NotingCluster(loop: loop)
-        let service = BrokerService(
-            node: .test("a"), cluster: cluster, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let service = BrokerService(node: .test("a"), cluster: cluster)
         let sink = RecordingSink()
         let (alice, bob) = (open("alice", RecordingSink(), service), open("bob", sink, service))
         for isCancelled in [false, true] {

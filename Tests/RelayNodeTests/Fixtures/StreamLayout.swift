@@ -68,6 +68,9 @@ enum StreamLayout: CaseIterable {
 private struct Door: RequestResponder {
     let services: ConnectionServices
 
+    func refused(_ refusal: HTTPError) {}
+    func failed(_ error: any Error, _ reader: RequestReader) {}
+
     func respond(to head: RequestHead, _ reader: RequestReader) {
         do throws(HTTPError) {
             try NodeStreams(services: services).accept(head, from: .test("a"), reader)

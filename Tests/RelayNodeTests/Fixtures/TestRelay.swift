@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Logging
 import NIOCore
 import NIOPosix
 import RelayTestFixtures
+import ServerSystem
 import StreamRelay
 import Synchronization
 import TransferBroker
@@ -27,9 +27,10 @@ struct TestRelay {
     ) async throws -> TestRelay {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let services = ConnectionServices(
-            transfers: directory, streams: StreamTable(), node: node, connector: connector,
-            admission: Admission(descriptorLimit: 1000), control: NoControl(),
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            transfers: directory, streams: StreamTable(), node: node, connector: connector, traffic: .forgetful(),
+            admission: Admission(descriptorLimit: 1000), control: NoControl(), reports: LimitReports(logger: .quiet),
+            logger: .quiet, accepts: AcceptWatch(limit: 1000, logger: .quiet), peers: TrustedPeers(), site: nil,
+            challenges: nil, handshakes: HandshakeCounts()
         )
         let channel = try await RelayListener.bootstrap(
             loops: ListenerLoops(accepting: group, connections: group), services: services

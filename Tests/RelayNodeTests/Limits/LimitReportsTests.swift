@@ -56,7 +56,9 @@ import WSProtocol
     func local(address: String) throws {
         let lines = Lines()
         let reports = LimitReports(logger: Logger(label: "test") { _ in Recorder(lines: lines) })
-        let admission = Admission(descriptorLimit: 100, unauthenticatedPerAddress: 1, reports: reports)
+        let admission = Admission(
+            descriptorLimit: 100, unauthenticatedPerAddress: 1,
+            unauthenticatedPace: AddressLimit.standard.unauthenticatedPace, reports: reports)
         let client = try SocketAddress(ipAddress: address, port: 1)
         let leases = (0..<3).map { _ in admission.connectionOpened(from: client).1 }
         let share = address == "::1" ? "0:0:0:0::/64" : address

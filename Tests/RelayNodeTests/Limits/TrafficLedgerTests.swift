@@ -48,7 +48,7 @@ struct TrafficLedgerTests {
     func counting() async throws {
         let day = Mutex<Int64>(1)
         let control = LimitControl(LimitSettings(user: [.day: 1000])) { _ in }
-        let ledger = TrafficLedger(limits: control, reports: reports) { day.withLock { $0 } }
+        let ledger = TrafficLedger(limits: control, store: NoTrafficStore(), reports: reports) { day.withLock { $0 } }
         let meters = ledger.meters(of: [alice, bob, alice])
         #expect(meters.count == 3, "two users and an address")
         for meter in meters { #expect(meter.passed(600, now: .now()) == .zero) }
@@ -82,7 +82,7 @@ struct TrafficLedgerTests {
     @Test("a rate is shared by the streams of a user, and changes at once")
     func rate() {
         let control = LimitControl { _ in }
-        let ledger = TrafficLedger(limits: control, reports: reports) { 1 }
+        let ledger = TrafficLedger(limits: control, store: NoTrafficStore(), reports: reports) { 1 }
         let (one, two) = (ledger.meters(of: [bob]), ledger.meters(of: [bob]))
         let now = NIODeadline.now()
         #expect(one[0].passed(1 << 30, now: now) == .zero, "there is no limit")

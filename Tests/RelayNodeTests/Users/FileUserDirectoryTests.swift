@@ -138,8 +138,9 @@ struct FileUserDirectoryTests {
         let box = ArmedSwitch()
         let code: InvitationCode
         do {
-            var registryFile = RegistryFile(directory: try StateDirectory(path: path))
-            registryFile.reached = { reached in if reached == step, box.isOn { throw Killed() } }
+            let registryFile = RegistryFile(directory: try StateDirectory(path: path)) { reached in
+                if reached == step, box.isOn { throw Killed() }
+            }
             let directory = try FileUserDirectory(file: registryFile, mode: .invite, repaired: { _ in })
             code = try await directory.invite(nil, lifetime: 3_600).code
             box.turnOn()

@@ -106,8 +106,9 @@ struct UserAccountTests {
     func killedWhileMending(step: AtomicFile.Step) async throws {
         let file = try await two()
         try Data("{".utf8).write(to: URL(fileURLWithPath: path("users.json")))
-        var killed = file
-        killed.reached = { if $0 == step { throw InVain(description: "killed") } }
+        let killed = RegistryFile(directory: file.directory) {
+            if $0 == step { throw InVain(description: "killed") }
+        }
         #expect(throws: OperatorError.self) { _ = try killed.load { _ in } }
         #expect(try file.load { _ in }.users.keys.map(\.rawValue) == ["alice"])
         #expect(try String(contentsOfFile: path("users.json.damaged"), encoding: .utf8) == "{")

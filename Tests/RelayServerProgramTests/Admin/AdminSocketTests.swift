@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Logging
 import NIOCore
 import NIOPosix
 import PrivateFiles
@@ -28,6 +29,15 @@ struct AdminSocketTests {
         AdminResponder(users: users, server: FakeServer(events: events), node: nil, others: nil, audit: nil)
     }
 
+    private func bind(
+        in directory: StateDirectory, _ responder: AdminResponder, _ inherited: InheritedSockets = InheritedSockets()
+    ) async throws(OperatorError) -> AdminServer {
+        try await AdminServer.bind(
+            in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder,
+            accepts: AcceptWatch(limit: 1000, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
+            inherited: inherited)
+    }
+
     @Test("no look at the server is larger than a reply may be, whatever is asked for")
     func topIsBounded() async throws {
         try await withServer { client, _, _ in
@@ -51,9 +61,7 @@ struct AdminSocketTests {
         let directory = try StateDirectory(path: path)
         let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open, repaired: { _ in })
         let events = EventLog()
-        let server = try await AdminServer.bind(
-            in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder(users, events)
-        )
+        let server = try await bind(in: directory, responder(users, events))
         try await server.start()
         do {
             try await body(AdminClient(stateDirectory: path), users, events)
@@ -131,9 +139,7 @@ struct AdminSocketTests {
                 .init(
                     purpose: .admin, address: AdminSocket.name, descriptor: try UnixAddress.listen(name, backlog: 1))
             ])
-            let server = try await AdminServer.bind(
-                in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder,
-                inherited: inherited)
+            let server = try await bind(in: directory, responder, inherited)
             try await server.start()
             if hasLeft { server.takenOver() }
             await server.stop()
@@ -171,9 +177,7 @@ struct AdminSocketTests {
         let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open, repaired: { _ in })
         let responder = self.responder(users)
         let refused = await #expect(throws: OperatorError.self) {
-            try await AdminServer.bind(
-                in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder
-            )
+            try await bind(in: directory, responder)
         }
         #expect(refused?.status == .configuration && refused?.message.contains("shorter --state-dir") == true)
     }

@@ -97,7 +97,7 @@ struct ConfigurationTests {
         #expect(try read([.addressLimit: ["2"]]).addressLimit.unauthenticated == 16)
         #expect(try read([.addressLimit: ["2"]]).addressLimit.holding?.sessions == 128)
         let off = try read(environment: ["RELAY_ADDRESS_LIMIT": "off"]).addressLimit
-        #expect(off == .off && off.unauthenticated == nil && off.holding == nil && off.messages == nil)
+        #expect(off == .off && off.unauthenticated == nil && off.holding == nil && off.messages() == nil)
         for text in ["0", "1001", "-1", "+8", "8x", "no"] {
             let failure = failure([.addressLimit: [text]])
             #expect(failure?.message.contains("--address-limit: \"\(text)\" is not") == true)
@@ -194,7 +194,7 @@ struct ConfigurationTests {
             #expect(error?.message.contains("certs/make") == true)
         }
         let missing = CertificateFiles(chain: temporary.file("c"), key: temporary.file("k"))
-        let error = #expect(throws: OperatorError.self) { try missing.load() }
+        let error = #expect(throws: OperatorError.self) { try missing.check() }
         #expect(error?.status == .configuration)
     }
 

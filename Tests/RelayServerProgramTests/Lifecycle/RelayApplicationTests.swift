@@ -33,7 +33,9 @@ struct RelayApplicationTests {
     ) -> RelayApplication {
         let logger = Logger(label: "test") { _ in LineLogHandler(level: .notice, format: .text, write: write) }
         return RelayApplication(
-            configuration: configuration, log: ServerLog(logger: logger), descriptorLimit: 1000, trapsSignals: false)
+            configuration: configuration, log: ServerLog(logger: logger), descriptorLimit: 1000, trapsSignals: false,
+            inherited: InheritedSockets(), read: { () throws(OperatorError) in configuration },
+            manager: ServiceManager(variables: [:]), watchdog: Watchdog(variables: [:]), takesOver: false, report: nil)
     }
 
     private func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }

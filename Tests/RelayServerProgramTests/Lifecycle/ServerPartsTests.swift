@@ -5,6 +5,7 @@ import NIOCore
 import NIOPosix
 import RelayNode
 import ServerSystem
+import TLSTransport
 import TestSupport
 import Testing
 import WSProtocol
@@ -24,17 +25,22 @@ struct ServerPartsTests {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let directory = try StateDirectory(path: configuration.stateDirectory)
         let reports = LimitReports(logger: logger)
+        let tickets = TicketKeys()
         let context = ServerContext(
             configuration: configuration, group: MultiThreadedEventLoopGroup.singleton,
             accepting: MultiThreadedEventLoopGroup.singleton,
-            tls: Replaceable(try configuration.certificate.load()),
+            tls: Replaceable(try configuration.certificate.load(tickets: tickets)),
             certificates: Replaceable(try CertificateInventory(configuration)),
             users: try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open, repaired: { _ in }),
             traffic: NoTrafficStore(), cluster: nil,
-            admission: Admission(descriptorLimit: 1000, reports: reports), reports: reports,
+            admission: Admission(
+                descriptorLimit: 1000, unauthenticatedPerAddress: nil,
+                unauthenticatedPace: AddressLimit.standard.unauthenticatedPace, reports: reports),
+            reports: reports,
             log: ServerLog(logger: logger),
-            descriptorLimit: 1000, accepts: AcceptWatch(),
-            read: { [configuration] () throws(OperatorError) in configuration }
+            descriptorLimit: 1000, accepts: AcceptWatch(limit: 1000, logger: logger), tickets: tickets,
+            inherited: InheritedSockets(), manager: ServiceManager(variables: [:]),
+            read: { [configuration] () throws(OperatorError) in configuration }, loops: LoopWatch(logger: logger)
         )
         let parts = try await ServerComposition(context, directory, drainTimeout: .seconds(1)).parts
         // One of a cluster has one more.

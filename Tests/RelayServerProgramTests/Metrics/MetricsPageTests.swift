@@ -237,7 +237,7 @@ struct MetricsPageTests {
         snapshot.status.state = .draining
         snapshot.status.cluster = ClusterStatus(
             node: "n1", redis: false, joined: true, hasJoined: true, nodes: 2, links: 3, lost: 4, refused: 5,
-            listening: true, bellsLost: 6, ignored: 7, forged: 8
+            listening: true, doorbellsLost: 6, ignored: 7, forged: 8
         )
         var redis = RedisFigures()
         (redis.refused, redis.unanswered) = (9, 10)

@@ -68,7 +68,8 @@ struct AcceptWatchTests {
 
     @Test("a listener that cannot accept reads again after its rest")
     func rests() {
-        let (watch, loop) = (AcceptWatch(), EmbeddedEventLoop())
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let (watch, loop) = (AcceptWatch(limit: 77, logger: logger), EmbeddedEventLoop())
         let channel = EmbeddedChannel(handler: AcceptFaultHandler(watch), loop: loop)
         // An embedded channel only keeps what is set.
         let isReading = { channel.options.last?.value as? Bool ?? true }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CProcess
 import Dispatch
 import Foundation
 import NIOCore
@@ -52,6 +53,30 @@ struct ProcessChannelTests {
         _ = other?.peer
         other = nil
         #expect(end.receive(within: .seconds(5)) == nil)
+    }
+
+    @Test("a line that brings more descriptors than are sent at once is nothing, and they are closed")
+    func tooManyDescriptors() throws {
+        var ends: [CInt] = [-1, -1]
+        try #require(unsafe socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, &ends) == 0)
+        let channel = ProcessChannel(socket: ends[0])
+        var passed: [CInt] = [-1, -1]
+        let kind = CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        try #require(unsafe socketpair(AF_UNIX, kind, 0, &passed) == 0)
+        let most = [CInt](repeating: passed[1], count: Int(CProcess_most_descriptors))
+        for _ in 0..<2 {
+            let sent = unsafe most.withUnsafeBufferPointer { most in
+                unsafe CProcess_send(ends[1], "x", 1, most.baseAddress, most.count)
+            }
+            #expect(sent == 1)
+        }
+        #expect(channel.receive(within: .seconds(5)) == nil)
+        close(passed[1])
+        // Nothing has its other end any more.
+        var byte: UInt8 = 0
+        #expect(unsafe read(passed[0], &byte, 1) == 0)
+        close(passed[0])
+        close(ends[1])
     }
 
     @Test("an end that is there and reads nothing does not hold the other one up")

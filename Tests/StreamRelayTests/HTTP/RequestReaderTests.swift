@@ -20,6 +20,8 @@ import Testing
     /// Decides nothing.
     private struct Undecided: RequestResponder {
         func respond(to head: RequestHead, _ reader: RequestReader) {}
+        func refused(_ refusal: HTTPError) {}
+        func failed(_ error: any Error, _ reader: RequestReader) {}
     }
 
     private static func reading() throws -> (EmbeddedChannel, RequestReader) {

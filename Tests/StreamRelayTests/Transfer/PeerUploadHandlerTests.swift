@@ -66,8 +66,8 @@ import WSProtocol
     @Test func aRefusalRightBehindTheGoAheadIsHeard() throws {
         let answer = try open()
         let services = stream.services
-        answer.whenSuccess { [stream] uplink in
-            _ = uplink.park(services, on: stream.loop)
+        answer.whenSuccess { [stream] handler in
+            _ = handler.park(services, on: stream.loop)
         }
         connected.succeed()
         let body = #"{"code":"receiver_gone","message":"x"}"#

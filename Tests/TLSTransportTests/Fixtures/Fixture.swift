@@ -24,15 +24,17 @@ enum Fixture {
     }
 
     /// Two ends with their handshake still to do.
-    static func joined(name: String = "localhost") throws -> JoinedChannels {
+    static func joined(
+        name: String = "localhost", observer: TLSObserver = TLSObserver()
+    ) throws -> JoinedChannels {
         try JoinedChannels(
             client: TLSHandler(client: try client(), serverName: TLSServerName(host: name)),
-            server: TLSHandler(server: try server()))
+            server: TLSHandler(server: try server(), observer: observer))
     }
 
     /// Two ends after their handshake.
-    static func open() throws -> JoinedChannels {
-        let joined = try joined()
+    static func open(observer: TLSObserver = TLSObserver()) throws -> JoinedChannels {
+        let joined = try joined(observer: observer)
         try joined.pump()
         return joined
     }

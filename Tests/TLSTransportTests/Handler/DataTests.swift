@@ -147,9 +147,8 @@ import Testing
     }
 
     @Test func floodOfKeyUpdatesEndsTheSessionAndTheRestIsDroppedUnread() throws {
-        let joined = try Fixture.open()
         let met = Mutex(0)
-        joined.server.handler.limitMet = { met.withLock { $0 += 1 } }
+        let joined = try Fixture.open(observer: TLSObserver(limitMet: { met.withLock { $0 += 1 } }))
         let time = NIODeadline.now()
         joined.server.handler.connection?.messages.clock = { time }
         for _ in 0..<5000 {

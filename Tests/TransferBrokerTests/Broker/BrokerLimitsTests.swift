@@ -101,6 +101,18 @@ import WSProtocol
         #expect(summary(fixture.offer(erin, to: "bob").1) == ["4:waiting"])
     }
 
+    @Test(
+        "whoever has moved too much in a day hears whose limit it is",
+        arguments: [
+            (Limit.Scope.user, "alice has, on all connections together,"),
+            (.address, "the network you come from has, all its users together,"),
+        ])
+    func day(scope: Limit.Scope, whose: String) {
+        let refusal = LimitRefusal(Limit(.day, of: scope), of: Owner(name: .test("alice"), address: "192.0.2.1"))
+        #expect(refusal.code == .dayLimit)
+        #expect(refusal.message.hasPrefix("\(whose) moved as many bytes as it may in a day: "))
+    }
+
     /// The limits that were met, of a list of actions.
     private func met(_ actions: [BrokerAction]) -> [Limit] {
         actions.compactMap { if case .limitMet(let limit, _) = $0 { limit } else { nil } }

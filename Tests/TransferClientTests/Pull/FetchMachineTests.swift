@@ -81,31 +81,28 @@ import WSProtocol
         #expect(!machine.isDue(now: at(10)) && machine.isDue(now: at(11)) && machine.failure == nil)
     }
 
-    @Test func whatBreaksIsAskedForAtOnceAndThenLessOften() {
+    @Test func whatBreaksIsAskedForSoonAndThenLessOften() {
         var machine = machine()
-        machine.asked(now: start)
-        machine.coming(now: at(1))
-        machine.moved(now: at(2))
-        machine.broke(now: at(3))
-        #expect(machine.isDue(now: at(3)))
-        var pauses: [Int64] = []
-        var now = at(3)
-        for _ in 0..<7 {
+        var generator = Constant()
+        /// The milliseconds after which what comes and breaks is asked for again; nil where it is not.
+        func pause(_ now: NIODeadline, movedAt: NIODeadline? = nil) -> Int64? {
             machine.asked(now: now)
             machine.coming(now: now)
-            machine.broke(now: now)
-            guard case .asking(let due) = machine.state else { break }
-            pauses.append((due - now).nanoseconds / 1_000_000)
-            now = due
+            if let movedAt { machine.moved(now: movedAt) }
+            machine.broke(now: now, using: &generator)
+            guard case .asking(let due) = machine.state else { return nil }
+            return (due - now).nanoseconds / 1_000_000
         }
-        #expect(pauses == [400, 800, 1_600, 3_200, 5_000, 5_000, 5_000])
-        machine.asked(now: now)
-        machine.coming(now: now)
-        machine.moved(now: now)
-        machine.broke(now: now)
-        #expect(machine.isDue(now: now))
-        // The patience is counted from the last bytes.
-        #expect(asks(&machine, until: now + .minutes(20)).isEmpty == false)
+        #expect((0..<7).map { pause(at($0)) } == [200, 400, 800, 1_600, 3_200, 5_000, 5_000])
+        // What is cut as soon as it comes is no better for the few bytes.
+        #expect(pause(at(8), movedAt: at(7)) == 5_000)
+        #expect(pause(at(8) + TransferDefaults.steadyConnection, movedAt: at(8)) == 200)
+        generator.value = 1 << 32
+        #expect(pause(at(20)) == 0)
+        // The patience is counted from the last that came.
+        machine.deadlinePassed(now: at(619))
+        #expect(machine.failure == nil)
+        machine.deadlinePassed(now: at(620))
         #expect(machine.failure == .gaveUp)
     }
 
@@ -203,7 +200,107 @@ import WSProtocol
         machine.connected(now: at(7))
         machine.disconnected()
         machine.coming(now: at(7))
-        machine.broke(now: at(7))
+        var generator = Constant()
+        machine.broke(now: at(7), using: &generator)
         #expect(machine.failure == .refused(.unknownPeer) && machine.deadline == nil)
+    }
+}
+
+// MARK: - Every state and event
+
+extension FetchMachineTests {
+    private enum Location: CaseIterable {
+        case away
+        case due
+        case asked
+        case refused
+        case coming
+        case failed
+    }
+
+    private enum Event: CaseIterable {
+        case connected
+        case disconnected
+        case asked
+        case postponed
+        case postponedForGood
+        case passedOn
+        case coming
+        case moved
+        case broke
+        case restarted
+        case refused
+        case crowded
+        case outdated
+        case early
+        case late
+    }
+
+    private func machine(_ place: Location) -> FetchMachine {
+        guard place != .away else { return FetchMachine(patience: TransferDefaults.patience, waits: true, now: start) }
+        var machine = machine()
+        if place != .due { machine.asked(now: start) }
+        if place == .refused { _ = machine.refused(.notShared, now: start) }
+        if place == .coming { machine.coming(now: start) }
+        if place == .failed { machine.postponed(.unknownPeer, now: start) }
+        return machine
+    }
+
+    /// Returns whether the sharer has to be looked up anew.
+    private func feed(_ event: Event, to machine: inout FetchMachine) -> Bool {
+        var generator = Constant()
+        let now = at(1)
+        switch event {
+        case .connected: machine.connected(now: now)
+        case .disconnected: machine.disconnected()
+        case .asked: machine.asked(now: now)
+        case .postponed: machine.postponed(.rateLimited, now: now)
+        case .postponedForGood: machine.postponed(.unknownPeer, now: now)
+        case .passedOn: machine.passedOn()
+        case .coming: machine.coming(now: now)
+        case .moved: machine.moved(now: now)
+        case .broke: machine.broke(now: now, using: &generator)
+        case .restarted: machine.restarted(now: now)
+        case .refused: return machine.refused(.cannotRead, now: now)
+        case .crowded: return machine.refused(.tooManyRequests, now: now)
+        case .outdated: return machine.refused(.badPrekey, now: now)
+        case .early: machine.deadlinePassed(now: now)
+        case .late: machine.deadlinePassed(now: at(600))
+        }
+        return false
+    }
+
+    /// Where `event` leads from `place`; nil where it changes nothing.
+    private func expected(_ place: Location, _ event: Event) -> FetchMachine.State? {
+        switch (place, event) {
+        case (.failed, _): nil
+        case (.away, .connected): .asking(at(1))
+        case (_, .disconnected): .away
+        case (_, .coming): .coming
+        case (.away, .late), (.due, .late), (.asked, .late): .failed(.gaveUp)
+        case (.refused, .late): .failed(.refused(.notShared))
+        // The second interval is twice as long.
+        case (.due, .asked), (.due, .postponed): .asking(at(6))
+        case (.asked, .asked), (.asked, .postponed), (.refused, .asked), (.refused, .postponed): .asking(at(11))
+        case (.due, .postponedForGood), (.asked, .postponedForGood), (.refused, .postponedForGood):
+            .failed(.refused(.unknownPeer))
+        case (.due, .outdated), (.asked, .outdated), (.refused, .outdated): .asking(at(1))
+        case (.coming, .broke): .asking(at(1) + .milliseconds(200))
+        case (.coming, .restarted): .asking(at(6))
+        case (.away, _), (.due, _), (.asked, _), (.refused, _), (.coming, _): nil
+        }
+    }
+
+    @Test func everyStateAndEvent() {
+        for place in Location.allCases {
+            for event in Event.allCases {
+                var machine = machine(place)
+                let before = machine.state
+                let isOutdated = feed(event, to: &machine)
+                let comment = Comment(rawValue: "\(place), \(event)")
+                #expect(machine.state == expected(place, event) ?? before, comment)
+                #expect(isOutdated == (event == .outdated && [.due, .asked, .refused].contains(place)), comment)
+            }
+        }
     }
 }

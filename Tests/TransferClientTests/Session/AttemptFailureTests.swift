@@ -67,7 +67,7 @@ import WSProtocol
         #expect(
             words {
                 $0.isAccepted = true
-                $0.isAwaited = true
+                $0.isAttached = true
             } == "our own connection did not reach the relay in time; check the network; then send it again")
     }
 
