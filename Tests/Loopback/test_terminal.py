@@ -306,9 +306,9 @@ def test_receive_asks_before_it_takes_a_file(relay, people, tmp_path, typed, sta
     assert sending.running(), sending.tail()
     terminal.type(typed)
     assert sending.wait(5) == status, sending.tail()
-    assert len(bob.received()) == (1 if status == 0 else 0)
     if status == 0:
         receiving.expect(0, 5)
+    assert len(bob.received()) == (1 if status == 0 else 0)
 
 
 def test_a_question_ends_when_the_sender_leaves(people, tmp_path):
@@ -331,7 +331,8 @@ def test_a_question_ends_when_the_sender_leaves(people, tmp_path):
     until(lambda: terminal.seen().count("[y/N]") >= 2, 10, "the second question")
     terminal.type("y\n")
     again.expect(0, 10)
-    assert bob.received() == [b"second"]
+    # The sender may hear of it before the receiver, which still runs, has cleared up its parts.
+    assert bob.stored() == [b"second"]
 
 
 @pytest.mark.slow
