@@ -19,8 +19,9 @@ from proofs import conformance, every, faults, fuzz, reproducible, running
         ((0, {"it did not run: x"}), (0, {"it did not run: x"}), ["not run: relay it did not run: x; nginx it did"]),
         ((30, set()), (0, set()), ["not run: nginx no probes"]),
         ((0, {"no end within 240 s"}), (30, set()), ["not run: relay no end"]),
+        ((30, {"sanity"}), (30, {"sanity"}), ["sanity: nothing is shown"]),
     ],
-    ids=["good", "worse", "neither", "nginx", "relay"],
+    ids=["good", "worse", "neither", "nginx", "relay", "sanity"],
 )
 def test_a_script_of_tlsfuzzer_shows_something_only_where_both_were_probed(here, there, words):
     found = list(conformance.worse(conformance.Ran(*here), conformance.Ran(*there)))

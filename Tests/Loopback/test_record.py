@@ -110,7 +110,35 @@ def prove(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "processes", types.SimpleNamespace(stop_since=lambda _: None))
     monkeypatch.setattr(module.signal, "signal", lambda *_: None)
     monkeypatch.setattr(record, "commit", lambda _: "0123abcd")
+    monkeypatch.setenv("RELAY_BIN", str(tmp_path / ".build/release"))
     return module
+
+
+@pytest.mark.parametrize("where", ["option", "environment"])
+def test_only_programs_of_the_tree_are_recorded(prove, monkeypatch, tmp_path, where, capsys):
+    """A row says which commit it is of."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "relay-client").touch()
+    monkeypatch.setenv("RELAY_BIN", str(other))
+    monkeypatch.setattr(prove, "PROOFS", {"chaos": lambda *_: True})
+    arguments = ["--bin", str(other)] if where == "option" else []
+    assert prove.main([*arguments, "--record", "chaos"]) == 64
+    assert "--record is for a release build of this tree" in capsys.readouterr().err
+    assert "2020-01-01" in prove.page.read_text()
+
+
+def test_what_is_proved_is_built_first(prove, monkeypatch, tmp_path, capsys):
+    tools, told = tmp_path / "tools", tmp_path / "told"
+    tools.mkdir()
+    (tools / "swift").write_text(f'#!/bin/sh\necho "$@" >"{told}"\necho "error: no such type"\nexit 1\n')
+    (tools / "swift").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    monkeypatch.delenv("RELAY_BIN")
+    monkeypatch.setattr(prove, "PROOFS", {"chaos": lambda *_: True})
+    assert prove.main(["chaos"]) == 1
+    assert told.read_text() == f"build -c release --package-path {tmp_path}\n"
+    assert "do not build: error: no such type" in capsys.readouterr().err
 
 
 def raising(error):

@@ -149,6 +149,24 @@ def test_the_keys_of_an_attempt_are_gone_with_it_and_never_at_the_relay(relay, t
     assert list(secrets.problems_of_keys(*found)) == []
 
 
+def test_keys_that_stay_that_were_never_seen_and_that_a_relay_has_are_told():
+    names = (*secrets.GONE, *secrets.MAY_STAY)
+    running, over = dict.fromkeys(names, 2), dict.fromkeys(names, 0) | dict.fromkeys(secrets.MAY_STAY, 1)
+    of_relay = dict.fromkeys(names, 0) | {"a name": 3}
+    assert list(secrets.problems_of_keys(running, over, of_relay)) == []
+    for name in secrets.GONE:
+        unseen, left = running | {name: 0}, over | {name: 1}
+        assert list(secrets.problems_of_keys(unseen, over, of_relay)) == [f"{name}: not found while it was in use"]
+        assert list(secrets.problems_of_keys(running, left, of_relay)) == [
+            f"{name}: still in 1 places of the receiver's memory"
+        ]
+    for name in names:
+        (told,) = secrets.problems_of_keys(running, over, of_relay | {name: 1})
+        assert told == f"{name}: in the relay's memory"
+    (told,) = secrets.problems_of_keys(running, over, of_relay | {"a name": 0})
+    assert told == "a name was not found in the relay's memory"
+
+
 def test_a_relay_makes_no_file_and_writes_to_none_while_it_carries_one(own_relay, tmp_path):
     assert list(secrets.stored(own_relay(registration="open", level="notice"), tmp_path)) == []
 

@@ -276,7 +276,8 @@ def ran(interpreter: pathlib.Path, checkout: pathlib.Path, script: str, port: in
 
 
 def worse(here: Ran, there: Ran) -> Iterator[str]:
-    """What fails at the relay alone; where either was not probed at all, nothing is shown."""
+    """What fails at the relay alone; where either was not probed at all, or fails what each script does first to see
+    that it is understood, nothing is shown."""
     if not here.total or not there.total:
         said = [
             f"{name} {', '.join(sorted(each.failed)) or 'no probes'}"
@@ -284,6 +285,8 @@ def worse(here: Ran, there: Ran) -> Iterator[str]:
             if not each.total
         ]
         yield f"not run: {'; '.join(said)}"
+    elif "sanity" in here.failed:
+        yield f"sanity: nothing is shown{', at nginx neither' if 'sanity' in there.failed else ''}"
     else:
         yield from sorted(here.failed - there.failed)
 

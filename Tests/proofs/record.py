@@ -30,7 +30,7 @@ class Run:
     good: bool
     seed: int
     seconds: float
-    #: Short, with a plus where the tree was not that of the commit.
+    #: Short, with a plus where the tree was not that of the commit; and the tree of its Sources.
     commit: str
     #: What it printed.
     told: Sequence[str]
@@ -47,13 +47,14 @@ class Run:
 
 
 def commit(root: pathlib.Path) -> str:
-    """The commit of the tree, as it is written."""
+    """The commit of the tree, as it is written: rows with the same `Sources` are of the same programs."""
 
     def git(*words: str) -> str:
         return subprocess.run(["git", "-C", root, *words], check=True, capture_output=True, text=True).stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
-    return git("rev-parse", "--short=8", "HEAD") + ("+" if changed else "")
+    commit, sources = git("rev-parse", "--short=8", "HEAD"), git("rev-parse", "--short=8", "HEAD:Sources")
+    return f"{commit}{'+' if changed else ''} (`Sources` {sources})"
 
 
 #: Above the table of complete runs, whose newest row is its first.

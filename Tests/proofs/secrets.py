@@ -285,8 +285,8 @@ def relay_knows(name: str) -> bytes:
 
 def problems_of_keys(running: dict[str, int], over: dict[str, int], of_relay: dict[str, int]) -> Iterator[str]:
     """What is where it must not be; and where nothing was found that has to be there."""
-    if not running["content"]:
-        yield "the key of the content was not found while it was in use"
+    # What is not there while it is in use would be said to be gone without having been seen.
+    yield from (f"{name}: not found while it was in use" for name in GONE if not running[name])
     yield from (f"{name}: still in {over[name]} places of the receiver's memory" for name in GONE if over[name])
     if not of_relay["a name"]:
         yield "a name was not found in the relay's memory"

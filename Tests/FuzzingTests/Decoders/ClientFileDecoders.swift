@@ -115,6 +115,7 @@ enum ClientFileDecoders {
             "RelayClientProgram/Profile/TransferRecord+Coding.swift", "TransferClient/Session/DayCount.swift",
             "TransferClient/Content/FileCommand.swift", "RelayClientProgram/Profile/AttemptStore.swift",
             "RelayClientProgram/Profile/PrekeyStore.swift", "RelayClientProgram/Profile/Profile.swift",
+            "RelayClientProgram/Profile/Identity.swift#ProfileKeys",
         ]
     ) { input in
         let content = Data(input.dropFirst())
