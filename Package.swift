@@ -115,6 +115,7 @@ let package = Package(
                 nioCore, nioExtras, nioHTTP1, nioPosix, argumentParser, crypto,
             ]
         ),
+        // What tests of any target need: child processes, Redis servers, certificates, folders, hostile inputs.
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         // What tests of several layers of relay-server need.
         .target(

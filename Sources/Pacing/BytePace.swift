@@ -8,7 +8,7 @@ package struct BytePace: Hashable, Sendable {
     /// When everything that was spent has come back.
     package private(set) var isFullAt: NIODeadline
 
-    /// A full one.
+    /// A bucket that is full.
     package init(now: NIODeadline) { isFullAt = now }
 
     /// Counts `bytes` that have gone; returns how long nothing more may go. None waits longer than `longest`: what was

@@ -38,7 +38,7 @@ package struct Pace: Hashable, Sendable {
     /// When everything that was taken has come back.
     package private(set) var isFullAt: NIODeadline
 
-    /// A full one.
+    /// A bucket that is full.
     package init(now: NIODeadline) { isFullAt = now }
 
     /// Takes `units` if they are there.

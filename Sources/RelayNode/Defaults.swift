@@ -51,10 +51,10 @@ extension Defaults {
         /// downs of transfers less.
         static let trimAbovePercent: UInt64 = 120
         static let trimAboveBytes: UInt64 = 4 * 1024 * 1024
-        /// From one time to the next. It walks through the free memory with the allocator's locks held; what is in use
-        /// all the time is looked through in vain.
+        /// From one time that memory is given back to the next. That walks through the free memory with the allocator's
+        /// locks held; what is in use all the time is looked through in vain.
         static let trimInterval = TimeAmount.seconds(20)
-        /// The same as long as it gives nothing back.
+        /// From one time to the next, as long as the allocator has nothing to give back.
         static let vainTrimInterval = TimeAmount.seconds(40)
     }
 

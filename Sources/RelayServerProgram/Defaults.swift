@@ -98,7 +98,7 @@ extension Defaults {
         static let usersPerPage = 1000
         /// Transfers, and sessions, in a reply of `top`: more than any screen shows.
         static let mostInTop = 200
-        /// Those that `top` shows where no terminal says how many there is room for.
+        /// Transfers, and sessions, that `top` shows where no terminal says how many there is room for.
         static let usualInTop = 20
         /// How often `top` asks again: what `top` of the system does is slower, and an operator waits for it.
         static let topInterval = TimeAmount.seconds(1)

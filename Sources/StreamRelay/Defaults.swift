@@ -54,8 +54,8 @@ extension Defaults {
         /// until the next look at the clock it is noticed within 15 s, as everywhere else
         /// (`Connection.tcpUserTimeout`).
         static let receiverSilence = TimeAmount.seconds(14)
-        /// The same once the receiver has proved that it takes what it gets (`provenBytes`): each turn may bring half
-        /// of it. Linux' own limit for a socket is as large.
+        /// What the kernel may hold unsent for a receiver (`SystemDefaults.unsentBytes`) that has proved that it takes
+        /// what it gets (`provenBytes`): each turn may bring half of it. Linux' own limit for a socket is as large.
         static let provenUnsentBytes = 4 * 1024 * 1024
         /// What a sender may have on its way to the relay until the receiver has proved that (`provenBytes`): a quarter
         /// of those bytes, which a sender on a long line reaches two round trips before them.

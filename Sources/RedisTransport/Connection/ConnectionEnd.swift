@@ -11,7 +11,7 @@ enum ConnectionEnd {
         context.close(promise: nil)
     }
 
-    /// The same, from outside the pipeline.
+    /// Closes `channel` at once, from outside its pipeline.
     static func cut(_ channel: any Channel) {
         channel.triggerUserOutboundEvent(TLSCommand.abort, promise: nil)
         channel.close(promise: nil)

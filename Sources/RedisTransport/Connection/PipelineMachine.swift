@@ -10,7 +10,7 @@ struct PipelineMachine {
         case send
         /// Send it, and look at the clock at this time; no earlier look is needed.
         case sendAndWake(NIODeadline)
-        /// Do not.
+        /// Do not send it, for this reason.
         case refuse(RedisError.Code)
     }
 

@@ -9,7 +9,7 @@ internal import TLSTransport
 struct RedisDialer {
     let settings: RedisSettings
     let eventLoop: any EventLoop
-    /// The same for all attempts.
+    /// Finds the addresses of the host; one resolver for all attempts to reach it.
     let names: NameResolver
     /// Whether there are others to try: then none is waited for as long.
     var isOneOfMany = false

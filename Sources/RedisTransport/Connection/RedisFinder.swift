@@ -148,6 +148,6 @@ extension RedisFinder: Sendable {}
 
 /// Another server of the cluster has the slot.
 struct RedisRedirect: Error, Hashable {
-    /// That one.
+    /// The server that has the slot.
     let server: RedisEndpoint
 }

@@ -37,7 +37,7 @@ extension RedisLogin: CustomStringConvertible, CustomDebugStringConvertible, Cus
     /// The user alone.
     package var description: String { "\(user ?? ""):***" }
 
-    /// The same.
+    /// The user alone, as in ``description``: a debugger and a log must not show the password either.
     package var debugDescription: String { description }
 
     /// Nothing: a dump must not show the password either.

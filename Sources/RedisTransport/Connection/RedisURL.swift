@@ -172,7 +172,7 @@ extension RedisURL: CustomStringConvertible, CustomDebugStringConvertible, Custo
         return "\(isTLS ? "rediss" : "redis")\(master == nil ? "" : "+sentinel")://\(login)\(address)/\(database)"
     }
 
-    /// The same.
+    /// The URL without its password, as in ``description``.
     package var debugDescription: String { description }
 
     /// Nothing: a dump must not show the password either.

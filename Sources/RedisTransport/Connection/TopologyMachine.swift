@@ -162,7 +162,7 @@ extension TopologyMachine {
 
 /// What a Sentinel answers to the question where the master is.
 enum SentinelAnswer: Equatable {
-    /// There.
+    /// The address of the master.
     case master(RedisEndpoint)
     /// It watches none of that name.
     case unknown

@@ -102,7 +102,7 @@ struct ToolDescription: Decodable {
             }
         }
 
-        /// Those that are no settings, and those that are read where they are used.
+        /// Options that are no settings, and options that are read where they are used.
         private static let others = Set(["help", "version", "invite"]).union(GlobalOptions.withValue)
 
         /// The command that `arguments` call, and the words they do it with.
@@ -135,7 +135,7 @@ struct ToolDescription: Decodable {
         var isFlag: Bool { kind == "flag" }
     }
 
-    /// That of `root`; nil when it cannot be understood.
+    /// The description of the command `root`; nil when it cannot be understood.
     init?(of root: any ParsableCommand.Type) {
         guard let text = Self.text(of: root), let tool = StrictJSON.decode(Self.self, from: text.utf8) else {
             return nil

@@ -72,7 +72,7 @@ extension ListedEntry {
     /// The cells of its line in a table.
     var row: [String] { [shownName, size.map(ByteFormat.string) ?? ""] }
 
-    /// The same with everything that is known.
+    /// The cells of its line in a table of `--long`, with everything that is known.
     var longRow: [String] {
         [kind.rawValue, size.map(TransferText.count) ?? "", WallClock.local(UInt64(max(0, modified))), shownName]
     }

@@ -23,10 +23,10 @@ enum PeerCompletion {
         Profile(words).transfers.filter { $0.hasPrefix(unquoted(prefix)) }
     }
 
-    /// Those of `peers` that begin with `prefix`.
+    /// The names among `peers` that begin with `prefix`.
     static func names(_ peers: [String], prefix: String) -> [String] { peers.filter { $0.hasPrefix(prefix) } }
 
-    /// Those of `peers` that may be the last name of the list that `prefix` begins, with all names before it.
+    /// Lists of names that `prefix` may become: all names of it before the last, and one of `peers` as the last.
     static func list(_ peers: [String], prefix: String) -> [String] {
         var listed = prefix.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         let last = listed.popLast() ?? ""

@@ -193,7 +193,7 @@ struct ReceiveRequest: Hashable, Sendable {
     /// The only transfer that is taken; nil takes all.
     var only: CarriedTransfer?
 
-    /// The same with the place opened. Throws when there is none.
+    /// The settings of a receiver, with the place that it stores in opened. Throws when there is none.
     func settings(_ client: Client) throws -> ReceiveSettings {
         let warn: @Sendable (String) -> Void = { [reporter = client.reporter] in reporter.report(.warning($0)) }
         var settings = ReceiveSettings(policy: policy, output: try place(warn), isOnce: isOnce, command: command)

@@ -236,6 +236,6 @@ struct PeerList: Hashable, Sendable {
 }
 
 extension TimeSpan {
-    /// The same for NIO.
+    /// The time span as a value of NIO.
     var amount: TimeAmount { .milliseconds(milliseconds) }
 }

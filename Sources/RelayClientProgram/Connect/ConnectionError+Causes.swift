@@ -211,7 +211,7 @@ extension ConnectionError {
         )
     }
 
-    /// The same, where no session stood yet: then it is the login that has failed.
+    /// This error as one of the login, where no session stood yet.
     var duringLogin: ConnectionError {
         guard step == .session else { return self }
         return ConnectionError(

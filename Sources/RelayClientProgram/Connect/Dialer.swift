@@ -46,7 +46,7 @@ struct Dialer: Sendable {
         }
     }
 
-    /// The same, with its connections on one event loop.
+    /// This dialer with all its connections on one event loop.
     func on(_ loop: any EventLoop) -> Dialer {
         var dialer = self
         dialer.group = loop
@@ -239,8 +239,8 @@ enum SocketOptions {
 }
 
 extension EventLoopFuture where Value: Sendable {
-    /// The same, or `error` at `deadline` if nothing has come by then. That needs neither the other side nor a handler
-    /// of the channel, which may be gone already.
+    /// The value of this future, or `error` at `deadline` if nothing has come by then. That needs neither the other
+    /// side nor a handler of the channel, which may be gone already.
     func bounded(by deadline: NIODeadline, or error: any Error) -> EventLoopFuture<Value> {
         let promise = eventLoop.makePromise(of: Value.self)
         let overdue = eventLoop.scheduleTask(deadline: deadline) { promise.fail(error) }

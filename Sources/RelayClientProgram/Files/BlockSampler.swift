@@ -5,7 +5,7 @@ import Sealing
 /// Picks blocks at random, each as likely as any other, while the files that they are in are told one by one; what it
 /// keeps does not grow with them.
 struct BlockSampler {
-    /// One of them.
+    /// A block that was picked.
     struct Block: Hashable {
         let file: UInt64
         let block: UInt64

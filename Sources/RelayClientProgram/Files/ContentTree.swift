@@ -109,7 +109,7 @@ struct ContentTree {
         current = file
     }
 
-    /// That file is whole; returns it.
+    /// The file whose content came last is whole; returns it.
     mutating func endFile() -> CurrentFile? {
         guard let file = current else { return nil }
         metadata.set(of: file.file, file.entry)

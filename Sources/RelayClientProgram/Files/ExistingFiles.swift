@@ -7,7 +7,7 @@ import Sealing
 /// Finds out which files of a manifest are at their final place already, with the size and the time that they should
 /// have; or beside it, under the numbered name that one got which had changed when it came.
 struct ExistingFiles {
-    /// Which are not.
+    /// The files that are not at their place.
     private(set) var wanted: [WantedRun] = []
     /// The bytes of these.
     private(set) var bytes: UInt64 = 0

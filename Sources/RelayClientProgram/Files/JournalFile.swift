@@ -72,7 +72,7 @@ struct SystemBoot: Hashable, Sendable {
     /// Empty where the system does not say.
     let identifier: [UInt8]
 
-    /// This one.
+    /// The start of the system that this process runs in.
     static let current = SystemBoot(identifier: read())
 
     /// Whether what `other` has written is there without the disk.

@@ -78,8 +78,8 @@ struct PartDurability {
         settle(now)
     }
 
-    /// The same at the end. Where all entries are files, those that have ended since the last time are confirmed, and
-    /// not their names, since they get new ones.
+    /// Waits until the disk has everything at the end. Where all entries are files, those that have ended since the
+    /// last time are confirmed, and not their names, since they get new ones.
     mutating func confirmEnd() throws(SystemError) {
         guard isFlat, let ended else { return try confirm(nil) }
         for file in ended { try confirm { calls.syncFile(file.file.descriptor) } }

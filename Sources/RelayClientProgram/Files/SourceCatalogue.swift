@@ -4,10 +4,10 @@ import Sealing
 
 /// What a scan found, in the memory that its manifest takes and eight bytes for each entry.
 struct SourceCatalogue: Sendable {
-    /// Those that are at the top of the manifest, in its order.
+    /// The entries at the top of the manifest, in its order.
     var tops: [SourceTop] = []
     var manifest = WrittenManifest()
-    /// Of each entry.
+    /// The version of each entry, in the order of the manifest.
     var versions: [SourceVersion] = []
     /// Bytes in holes; where there are none, they are not looked for.
     var holes: UInt64 = 0

@@ -74,7 +74,7 @@ enum SourceFault: Error, Hashable, Sendable {
         }
     }
 
-    /// The same with its message.
+    /// The fault as an error of the client, with its message.
     var error: FileError {
         advice.map { FileError(code: code, message, $0) } ?? FileError(code: code, message: message)
     }

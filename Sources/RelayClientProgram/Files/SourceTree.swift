@@ -294,7 +294,7 @@ final class SourceTree: Sendable {
         }
     }
 
-    /// Those of all files of which they are known, in the order of the manifest.
+    /// The checksums of all files of which they are known, in the order of the manifest.
     func checksums() -> [FileChecksum] {
         let digests = digests.withLock { $0 }
         var checksums: [FileChecksum] = []

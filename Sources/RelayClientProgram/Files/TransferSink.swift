@@ -50,7 +50,7 @@ protocol TransferSink: AnyObject, Sendable {
     func write(_ data: ByteBuffer) throws(FileError)
     /// Takes zero bytes of it.
     func skip(_ hole: UInt64) throws(FileError)
-    /// That file is whole.
+    /// The file whose content came last is whole.
     func endFile() throws(FileError)
     /// Makes durable what has come, when that is due.
     func checkpoint(now: NIODeadline, isForced: Bool) throws(FileError)
@@ -87,7 +87,7 @@ struct StoredTransfer: Sendable {
     let summary: DeliveredSummary
     /// How many files were stored.
     let files: UInt64
-    /// Of each file that came, where they were asked for.
+    /// The checksum of each file that came, where they were asked for.
     var checksums: [FileChecksum] = []
     /// How many files or links that were there have been replaced.
     var replaced: UInt64 = 0
@@ -95,10 +95,10 @@ struct StoredTransfer: Sendable {
     var isNew = true
     /// The folder that it is in, where it is in one.
     var folder = "-"
-    /// Those of several that have another name here than they were sent under.
+    /// Entries of the top, of several, that have another name here than they were sent under.
     var renamed: [RenamedEntry] = []
 
-    /// Their bytes.
+    /// The bytes of all files.
     var bytes: UInt64 { summary.bytes }
     /// Where it is: of several, the folder that they are in.
     var path: String {

@@ -8,7 +8,7 @@ import TransferClient
 enum TreeFault: Error, Hashable {
     /// The system refused something of the entry with this path, which is empty where it is none of them.
     case system(SystemError, String)
-    /// The same, while an entry was made.
+    /// The system refused to make the entry with this path.
     case making(SystemError, String)
     /// What was here has gone, or was replaced; where it is now, if that is known.
     case moved(String, now: String?)

@@ -301,7 +301,7 @@ struct TreePlacement {
         if let index = placed.lastIndex(where: { $0.entry == number }) { placed[index].offered = entry.name.text }
     }
 
-    /// Those of several that have another name here than they were sent under.
+    /// Entries of the top, of several, that have another name here than they were sent under.
     var renamed: [RenamedEntry] {
         // Where others are replaced, it has been told why this one could not be.
         guard placed.count > 1, existing != .replace else { return [] }

@@ -7,7 +7,7 @@ import Sealing
 /// The folders from the top of a tree down to the one that entries of its manifest come into now. Each is opened in the
 /// one above it, and no more than ``Defaults/openFolders`` are held open, however deep the tree is.
 struct TreeWay {
-    /// One of them.
+    /// One of the folders.
     struct Level {
         /// Its number among the entries; nil at the top.
         let number: UInt32?
@@ -34,7 +34,7 @@ struct TreeWay {
     /// How many folders there are above it.
     var depth: Int { levels.count - 1 }
 
-    /// It, unless it is missing.
+    /// The folder that entries come into now; nil when it is missing.
     var current: OpenFile? {
         if case .open(let folder) = levels[levels.count - 1].handle { folder } else { nil }
     }

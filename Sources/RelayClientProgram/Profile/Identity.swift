@@ -60,6 +60,6 @@ enum ClientAgent {
     static let version = "0.1.0"
     /// Program and version, for HTTP's User-Agent and the protocol's `agent`.
     static let text = "relay-client/\(version)"
-    /// The same as the field of a message; nil only if the text above were not printable ASCII.
+    /// Program and version as the field of a message; nil only if ``text`` were not printable ASCII.
     static let label = Label(rawValue: text)
 }

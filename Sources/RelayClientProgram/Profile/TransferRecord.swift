@@ -15,7 +15,7 @@ struct SentRecord: Hashable, Sendable {
     /// Whether `--preserve` was given.
     let keepsMetadata: Bool
     let summary: OfferSummary
-    /// Of the manifest.
+    /// The digest of the manifest.
     let manifest: ManifestDigest
     /// What the files were when it began: 32 bytes.
     let state: [UInt8]

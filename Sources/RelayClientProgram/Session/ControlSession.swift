@@ -156,7 +156,7 @@ struct ControlSession {
     private var machine = ConnectionMachine()
     /// The connection that stands.
     private var outbox: Outbox?
-    /// Those that it, or one before it, has replaced.
+    /// The connections that the one of ``outbox``, or one before it, has replaced.
     private var formers = FormerConnections()
     private var connections: UInt64 = 0
     private var connecting: Task<Void, Never>?
@@ -431,7 +431,7 @@ struct FormerConnections {
     /// The one of that number.
     subscript(number: UInt64) -> Outbox? { formers.first { $0.outbox.number == number }?.outbox }
 
-    /// All of them.
+    /// The outboxes of all these connections.
     var outboxes: [Outbox] { formers.map(\.outbox) }
 
     /// When ``quieten(now:)`` has to be called.

@@ -84,7 +84,8 @@ struct Downloader: Sendable {
 protocol DownloadByteStream: Sendable {
     /// Everything that has arrived since the last call, in order; waits when that is nothing. Nil at the end.
     func next() async throws(StreamError) -> [ByteBuffer]?
-    /// The same without waiting, on any thread; empty when that is nothing, or at the end.
+    /// Everything that has arrived since the last call, without waiting, on any thread; empty when that is nothing, or
+    /// at the end.
     func arrived() -> [ByteBuffer]
 }
 

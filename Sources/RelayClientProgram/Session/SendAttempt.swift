@@ -277,14 +277,14 @@ struct SendJob: Sendable {
         isGoingOn = transfer != nil
     }
 
-    /// The same content as it is now, as a transfer of its own.
+    /// This job for the same content as it is now, as a transfer of its own.
     func anew() -> SendJob {
         var job = SendJob(peer: peer, tree: tree, options: options, printsChecksums: printsChecksums)
         job.answers = answers
         return job
     }
 
-    /// The same transfer of what was found in `tree`; nothing of it has been offered.
+    /// This job, as the same transfer, for what was found in `tree`; nothing of it has been offered.
     func with(_ tree: SourceTree) -> SendJob { SendJob(self, tree) }
 
     private init(_ job: SendJob, _ tree: SourceTree) {
@@ -315,7 +315,7 @@ struct SendJob: Sendable {
         return summary
     }
 
-    /// For showing it.
+    /// The label that the transfer is shown with.
     var label: TransferLabel {
         TransferLabel(transfer: shownID, direction: .send, peer: peer, summary: tree.summary)
     }

@@ -58,7 +58,7 @@ struct Sending {
         return .interrupted(job.shownID, message: "\(reason); \(next)\(left)")
     }
 
-    /// That there is no other try of what may have arrived; nil where it was not sent whole.
+    /// The error that there is no other try of what may have arrived; nil where it was not sent whole.
     func unconfirmed(_ reason: String, _ status: ExitStatus) -> ClientError? {
         known.map { _ in AttemptFailure.unconfirmed(by: job.peer, reason, status, isRepeatable: !job.tree.readsPipe) }
     }

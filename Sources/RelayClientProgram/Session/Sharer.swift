@@ -10,7 +10,7 @@ import WSProtocol
 /// What is shared, and with whom.
 struct ShareSettings: Sendable {
     let tree: SharedTree
-    /// Those who may ask; everyone, where no name is given. Others are not told that anything is shared.
+    /// Users who may ask; every user, where no name is given. Others are not told that anything is shared.
     var with: [PeerName] = []
     /// Whether the same session receives as well.
     var alsoReceives = false
@@ -316,7 +316,7 @@ private final class ListingFaults: Sendable {
         faults.withLock { $0.append((transfer, code)) }
     }
 
-    /// Each once.
+    /// The failures since the last call: each is returned once.
     func take() -> [(TransferID, FailureCode)] {
         faults.withLock { faults in
             defer { faults = [] }

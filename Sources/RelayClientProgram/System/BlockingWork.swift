@@ -39,7 +39,7 @@ struct BlockingWork: Sendable {
         try await run { _ in try body() }
     }
 
-    /// The same, for what asks for the thread.
+    /// Runs `body`, which is given the thread, to its end, also when the calling task is cancelled.
     func run<Value: Sendable>(
         _ body: @escaping @Sendable (BlockingThread) throws -> Value
     ) async throws(ClientError) -> Value {
@@ -56,7 +56,7 @@ struct BlockingWork: Sendable {
         try await runAbandonable { _ in try body() }
     }
 
-    /// The same, for what asks for the thread.
+    /// Runs `body`, which is given the thread, but stops waiting for it when the calling task is cancelled.
     func runAbandonable<Value: Sendable>(
         _ body: @escaping @Sendable (BlockingThread) throws -> Value
     ) async throws(ClientError) -> Value {

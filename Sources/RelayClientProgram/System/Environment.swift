@@ -7,7 +7,7 @@ import FoundationEssentials
 struct Environment: Sendable {
     let variables: [String: String]
 
-    /// Those of this process.
+    /// The variables of this process.
     static var current: Environment { Environment(variables: ProcessInfo.processInfo.environment) }
 
     /// The value of `name`; without what a paste or a file has put around it; nil when it is not set or empty.

@@ -112,13 +112,13 @@ struct Signals {
 /// What the parent process has set for the signals that this process handles in its own way. To be read before any of
 /// that is changed.
 enum InheritedSignals {
-    /// Those that this process treats in its own way at one time or another.
+    /// Signals that this process treats in its own way at one time or another.
     private static let ours = [SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ]
 
-    /// Those of ``ours`` that were ignored from the start: by `nohup`, or for a script's job in the background.
+    /// Signals of ``ours`` that were ignored from the start: by `nohup`, or for a script's job in the background.
     static let ignored = Set(ours.filter(isIgnored))
 
-    /// Those that a program started from here has to find as ever.
+    /// Signals that a program started from here has to find as ever.
     static var toRestore: [Int32] { ours.filter { number in !ignored.contains(number) } }
 
     private static func isIgnored(_ number: Int32) -> Bool {

@@ -6,7 +6,7 @@ import WSProtocol
 
 /// The transfers that were introduced and have not ended, in the order of their introduction, and how far each is.
 struct ActiveTransfers: Sendable {
-    /// One of them.
+    /// A transfer that has not ended, and how far it is.
     struct Entry: Sendable {
         /// What is going on.
         enum Phase: Hashable, Sendable {
@@ -29,7 +29,7 @@ struct ActiveTransfers: Sendable {
     struct Outage: Hashable, Sendable {
         /// The number of the next try, from 1.
         var attempt: Int
-        /// When that is.
+        /// When the next try is made.
         var next: NIODeadline
         /// The transfer that all of this is about; nil when it is about all of them.
         var transfer: TransferID?

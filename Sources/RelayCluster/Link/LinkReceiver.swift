@@ -11,10 +11,10 @@ import WSProtocol
 struct LinkReceiver: Sendable {
     /// What is known of the caller.
     enum State: Hashable, Sendable {
-        /// It has never called.
+        /// The caller has never called.
         case none
         case active(Association)
-        /// That association, and each before it, is over.
+        /// The association of this number, and each before it, is over.
         case ended(Incarnation, association: UInt64)
     }
 

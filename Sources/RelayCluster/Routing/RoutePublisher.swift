@@ -15,7 +15,7 @@ struct RoutePublisher: Sendable {
     enum State: Hashable, Sendable {
         /// Redis cannot be reached.
         case away
-        /// It can, and the node's place there has to be taken.
+        /// Redis can be reached, and the node's place there has to be taken.
         case joining
         /// The place is this process's.
         case held
@@ -23,7 +23,7 @@ struct RoutePublisher: Sendable {
         case taken
         /// The node takes everything away.
         case leaving
-        /// It has.
+        /// The node has taken everything away.
         case gone
     }
 

@@ -34,17 +34,17 @@ enum ClusterKeys {
         "\(receivingPrefix)\(name.rawValue):\(node.rawValue)"
     }
 
-    /// That `node` has sessions of `name` that want to hear requests.
+    /// The key that says that `node` has sessions of `name` that want to hear requests.
     static func sharing(_ name: PeerName, on node: NodeID) -> String {
         "\(sharingPrefix)\(name.rawValue):\(node.rawValue)"
     }
 
-    /// That `node` has offers to `name`.
+    /// The key that says that `node` has offers to `name`.
     static func waiting(_ name: PeerName, on node: NodeID) -> String {
         "\(waitingPrefix)\(name.rawValue):\(node.rawValue)"
     }
 
-    /// That `node` is a transfer's home.
+    /// The key that says that `node` is a transfer's home.
     static func transfer(_ transfer: TransferID, on node: NodeID) -> String {
         "{relay}:transfer:\(transfer.rawValue):\(node.rawValue)"
     }
@@ -64,7 +64,7 @@ enum ClusterKeys {
     /// The bytes that a user has moved on a day, in days since 1970.
     static func traffic(_ name: PeerName, day: Int64) -> String { "{relay}:traffic:\(day):\(name.rawValue)" }
 
-    /// That `name` was removed: nodes that still know its owner must not write the record again.
+    /// The key that says that `name` was removed: nodes that still know its owner must not write the record again.
     static func removed(_ name: PeerName) -> String { "{relay}:removed:\(name.rawValue)" }
 
     /// An invitation.

@@ -174,8 +174,9 @@ enum ClusterScripts {
 
             """
 
-    /// The same for the names whose sessions share. The asking client must not be able to tell whether there are any: a
-    /// Redis that takes no writes fails this either way, and the same is done in both cases.
+    /// The routes of names whose sessions share, with the arguments and the answer of ``lookup``. The asking client
+    /// must not be able to tell whether there are any: a Redis that takes no writes fails this either way, and the same
+    /// is done in both cases.
     static let sharers = RedisScript(
         routesOfNames + """
             local refused = refusal(KEYS[2])

@@ -495,6 +495,6 @@ struct UserCache: Sendable {
         }
     }
 
-    /// All of them.
+    /// All users that are cached.
     var all: [User] { Array(users.values) }
 }

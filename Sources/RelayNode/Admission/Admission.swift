@@ -30,9 +30,9 @@ package final class Admission: Sendable {
 
     private struct State {
         var connections = 0
-        /// Those of them that have shown neither a login nor a token.
+        /// Connections that have shown neither a login nor a token.
         var newcomers = 0
-        /// Those to and from other nodes.
+        /// Connections to and from other nodes.
         var nodeConnections = 0
         /// Descriptors that the process has for itself.
         var reserved = 0
@@ -229,7 +229,7 @@ final class ConnectionLease: CountedConnection {
         var client: String?
         /// What the client's address is counted under.
         var share: String?
-        /// The same for as long as it counts as unauthenticated.
+        /// What the client's address is counted under for as long as the connection counts as unauthenticated.
         var counted: String?
     }
 
@@ -244,7 +244,7 @@ final class ConnectionLease: CountedConnection {
     /// The client's address; nil as long as a balancer has not said it.
     package var client: String? { state.withLock { $0.client } }
 
-    /// The same, with whose limits the client shares.
+    /// The client's address, with whose limits the client shares.
     package var address: ClientAddress {
         state.withLock { ClientAddress(text: $0.client ?? "unknown", share: $0.share) }
     }

@@ -135,7 +135,7 @@ package enum MemoryPressure: Int, Comparable, Sendable {
 struct TrimSchedule {
     /// The fewest bytes the process has had in memory.
     private var least: UInt64 = .max
-    /// Those at the last look: what still grows is in use.
+    /// The bytes it had at the last look: what still grows is in use.
     private var last: UInt64 = 0
     private var next = NIODeadline.uptimeNanoseconds(0)
 

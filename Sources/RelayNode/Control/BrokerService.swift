@@ -146,7 +146,7 @@ package final class BrokerService: TransferDirectory {
         claim(digest, as: role, by: asker) { _ in [] }
     }
 
-    /// The same, with what the answer leads to.
+    /// Uses a token up as ``claim(_:as:by:)`` does, and queues what `follow` makes of the answer.
     private func claim(
         _ digest: TokenDigest, as role: TransferRole, by asker: NodeID, then follow: (StreamClaim?) -> [BrokerAction]
     ) -> StreamClaim? {
@@ -239,7 +239,8 @@ package final class BrokerService: TransferDirectory {
     /// Refuses new offers and accepts from now on, or no longer; no session is closed for it.
     package func hold(_ isHeld: Bool) { state.withLock { $0.broker.hold(isHeld) } }
 
-    /// The same, if no connection is awaited at this moment; returns whether that is so.
+    /// Refuses new offers and accepts from now on if no connection is awaited at this moment; returns whether that is
+    /// so.
     package func holdIfQuiet() -> Bool {
         state.withLock { state in
             guard state.broker.isQuiet else { return false }

@@ -68,7 +68,7 @@ package final class LimitControl: Sendable {
         for (name, limits) in users { tell(name, limits) }
     }
 
-    /// These are the limits of `name` alone, as its login, or an operator, has just shown.
+    /// Takes the limits of `name` alone, as its login, or an operator, has just shown them.
     package func learned(_ name: PeerName, _ limits: LimitSet) {
         let hasChanged = state.withLock { state in
             defer { state.users[name] = limits.isEmpty ? nil : limits }
@@ -109,7 +109,7 @@ package final class LimitControl: Sendable {
         return most.map(Self.pace)
     }
 
-    /// The same of each address.
+    /// How fast the clients of one address may say what they have to say.
     var messagesOfAddress: Pace.Limits {
         let settings = state.withLock { $0.settings }
         let user = settings.user[.messages].map(Self.pace) ?? Defaults.Messages.user

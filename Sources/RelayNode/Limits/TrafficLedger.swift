@@ -42,7 +42,7 @@ package final class TrafficLedger: Sendable {
         var day: Int64
         /// Bytes of the day that are written down, or were found.
         var written: [PeerName: UInt64]
-        /// The same of addresses, which are not written down.
+        /// Bytes of the day that addresses have moved, which are not written down.
         var ofAddresses: [String: UInt64] = [:]
         var meters: [Key: TrafficMeter] = [:]
         var isFlushing = false
@@ -241,7 +241,7 @@ final class TrafficMeter: StreamMeter {
     /// Bytes that are not written down.
     var unwritten: UInt64 { state.withLock { $0.bytes } }
 
-    /// The same; they are written down from now on.
+    /// Bytes that are not written down; they count as written down from now on.
     func take() -> UInt64 {
         state.withLock { state in
             defer { state.bytes = 0 }

@@ -27,7 +27,7 @@ enum ClientPipeline {
         )
     }
 
-    /// The same without TLS, for requests that are only redirected.
+    /// The PROXY header and the reader of the request, without TLS, for requests that are only redirected.
     static func installRedirect(
         on channel: any Channel, _ connection: AcceptedConnection, to names: RedirectNames,
         services: ConnectionServices

@@ -11,7 +11,7 @@ package final class HandshakeCounts: Sendable {
 
     package init() {}
 
-    /// One has ended.
+    /// A handshake has ended.
     func ended(_ end: TLSHandshakeEnd) {
         switch end {
         case .complete(let summary) where summary.isResumed: resumed.wrappingAdd(1, ordering: .relaxed)
@@ -30,7 +30,7 @@ package final class HandshakeCounts: Sendable {
 /// The counts of one moment.
 package struct HandshakeFigures: Hashable, Sendable {
     package var full: UInt64 = 0
-    /// Those that went on with a session of before.
+    /// Handshakes that went on with a session of before.
     package var resumed: UInt64 = 0
     package var failed: UInt64 = 0
 

@@ -6,7 +6,7 @@ package import TLSTransport
 
 /// The names that plain HTTP sends people on to: those this relay is known by, never any other that a request brings.
 package struct RedirectNames: Hashable, Sendable {
-    /// Those of the relay's certificate, and the public URL's.
+    /// The names in the relay's certificate, and the public URL's.
     package var names: [TLSServerName]
     /// Where TLS is spoken there.
     package var port: Int

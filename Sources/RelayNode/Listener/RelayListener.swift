@@ -80,6 +80,6 @@ package struct ListenerLoops: Sendable {
         self.connections = connections
     }
 
-    /// All of them.
+    /// The loops of both groups.
     package var all: [any EventLoop] { Array(connections.makeIterator()) + Array(accepting.makeIterator()) }
 }

@@ -206,7 +206,7 @@ package final class FileUserDirectory: UserAdministration {
 }
 
 extension User {
-    /// The same user, with that prekey.
+    /// This user, with `prekey` in place of the prekey of before.
     fileprivate func with(_ prekey: PublishedPrekey?) -> User {
         var user = self
         user.prekey = prekey

@@ -67,7 +67,7 @@ package enum RenameOutcome: Hashable, Sendable {
 }
 
 extension UserAdministration {
-    /// The same without a note.
+    /// Makes an invitation without a note.
     package func invite(_ name: PeerName?, lifetime: Int64) async throws -> (code: InvitationCode, expires: UnixTime) {
         try await invite(name, lifetime: lifetime, note: nil)
     }

@@ -79,7 +79,7 @@ enum AdminReply: Hashable, Sendable, Codable {
     case draining(transfers: Int, seconds: Int64)
     /// What is read again has taken effect, or waits for a new process.
     case reloaded(outcome: ReloadOutcome)
-    /// That process serves; this one ends once its transfers have.
+    /// The process of this id serves; the one that answers ends once its transfers have.
     case restarted(process: Int32, transfers: Int)
     /// It cannot be done; `exit` is what the sub-command exits with.
     case failed(message: String, exit: Int32)

@@ -7,7 +7,7 @@ import WSProtocol
 
 /// The other nodes of the cluster, as an operator's command asks them by way of this one.
 struct OtherNodes: Sendable {
-    /// Those that are known, and whether these are all.
+    /// The nodes that are known, and whether these are all.
     var known: @Sendable () async -> (nodes: [NodeID], isWhole: Bool)
     /// One request to a node, and its answer, both as lines of JSON. Throws when there is none in time.
     var send: @Sendable (NodeID, String) async throws -> String
@@ -49,7 +49,7 @@ struct OtherNodes: Sendable {
 struct NodeSurvey: Hashable, Sendable {
     /// What those that answered have said, refusals included.
     private(set) var replies: [NodeID: AdminReply] = [:]
-    /// Those that did not, and why.
+    /// Nodes that did not answer, and why.
     private(set) var silent: [NodeID: String] = [:]
     /// Whether all nodes that there are were asked.
     var isWhole = true

@@ -4,7 +4,7 @@ import RelayNode
 
 /// A part of a copy of the registry, small enough for a request.
 struct RestorePart: Hashable, Sendable, Codable {
-    /// The same in all parts of a copy.
+    /// The id of the copy, the same in all its parts.
     var id: String
     var users: [AccountRecord]
     var invitations: [Invitation]

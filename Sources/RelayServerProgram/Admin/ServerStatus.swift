@@ -19,7 +19,7 @@ struct ServerStatus: Hashable, Sendable, Codable {
     var uptime: Int64
     /// The addresses that TLS connections are really accepted on, as HOST:PORT.
     var listen: [String]
-    /// The same for plain HTTP.
+    /// The addresses that connections of plain HTTP are really accepted on, as HOST:PORT.
     var httpListen: [String]
     /// The address of `/metrics`, `/healthz` and `/readyz`; nil when there is none.
     var metricsListen: String?

@@ -76,7 +76,7 @@ struct StatusFigures: Hashable, Sendable, Codable {
     var parked = 0
     var streaming = 0
     var streamed = 0
-    /// Those that ended since the start.
+    /// Transfers of this home that ended since the start.
     var delivered: UInt64 = 0
     var failed: UInt64 = 0
     /// Streams that are here.

@@ -28,7 +28,7 @@ struct UserDetails: Hashable, Sendable, Codable {
     var limits: LimitSet
     var ownLimits: LimitSet
 
-    /// The same for a person.
+    /// The details as lines of text for a person.
     var lines: String {
         var lines = ["name        \(name)"]
         switch disabled {

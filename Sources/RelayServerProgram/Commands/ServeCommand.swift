@@ -39,7 +39,8 @@ struct ServeCommand: AsyncParsableCommand {
     var takeover = false
 
     func run() async throws {
-        // Before anything else, for a restart in days or months: see there.
+        // The path of the program is read before anything else: a restart in days or months needs it, and an upgrade
+        // may have moved the file by then.
         _ = Launch.program
         let report = StartReport.own
         do {

@@ -33,7 +33,7 @@ final class Takeover: Sendable {
         try self.init(asking: channel, at: path)
     }
 
-    /// The same, of the process at the other end of `channel`, which was reached at `path`.
+    /// Asks the process at the other end of `channel`, which was reached at `path`, for its sockets.
     init(asking channel: ProcessChannel, at path: String) throws(OperatorError) {
         guard let peer = channel.peer, peer.isOwn else {
             throw OperatorError(.refused, "\(path) is another user's: it is not taken for a relay")

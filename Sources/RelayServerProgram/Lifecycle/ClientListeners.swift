@@ -67,13 +67,13 @@ struct ClientListeners: ServerPart {
         return listeners
     }
 
-    /// All of them.
+    /// All listeners for clients.
     var all: [Listener] { tls + redirects }
 
     /// The addresses that are really bound, as HOST:PORT.
     var addresses: [String] { tls.compactMap { $0.socket.address?.hostAndPort } }
 
-    /// The same for plain HTTP.
+    /// The addresses that are really bound for plain HTTP, as HOST:PORT.
     var redirectAddresses: [String] { redirects.compactMap { $0.socket.address?.hostAndPort } }
 
     func start() async throws {

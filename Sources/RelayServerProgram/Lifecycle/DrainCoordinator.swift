@@ -12,7 +12,8 @@ protocol Drainable: Sendable {
     var activeTransfers: Int { get }
     /// Refuses new control connections, offers and accepts from now on; what was accepted goes on.
     func beginDrain()
-    /// The same, where clients find another process in this one's place.
+    /// Refuses new control connections, offers and accepts from now on, where clients find another process in this
+    /// one's place.
     func beginLeave()
     /// Calls `callback` once, as soon as no accepted transfer is left; at once when there is none.
     func whenIdle(_ callback: @escaping @Sendable () -> Void)

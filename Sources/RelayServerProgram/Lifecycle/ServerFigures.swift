@@ -108,7 +108,7 @@ extension ServerFigures: MetricsSource {
 }
 
 extension ProcessFigures {
-    /// Those of now.
+    /// The figures of this process at this moment.
     /// - Parameter memory: how much memory the process may use, which a reload can change.
     static func now(_ context: ServerContext, _ memory: MemoryBudget?) -> ProcessFigures {
         let descriptors = context.accepts.openDescriptors

@@ -9,9 +9,9 @@ struct LineLogHandler: LogHandler {
         get { ownLevel ?? level.current }
         set { ownLevel = newValue }
     }
-    /// That of one copy of the logger, which has been set by hand.
+    /// The level of one copy of the logger, which has been set by hand.
     private var ownLevel: Logger.Level?
-    /// That of all copies.
+    /// The level of all copies that have none of their own.
     private let level: Replaceable<Logger.Level>
     var metadata: Logger.Metadata = [:]
     var metadataProvider: Logger.MetadataProvider?

@@ -11,7 +11,7 @@ final class LogSink: Sendable {
         var descriptor: CInt
         /// Lines that could not be written since one could.
         var lost = 0
-        /// The same since the start.
+        /// Lines that could not be written since the start.
         var allLost: UInt64 = 0
         /// Whether the last line was written in part.
         var isBroken = false

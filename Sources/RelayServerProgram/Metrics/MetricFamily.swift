@@ -51,7 +51,7 @@ struct MetricFamily: Hashable, Sendable {
         self.init(kind, name, by: label, figures.map { (key: $0.key, value: $0.value) }, help)
     }
 
-    /// The same for figures that are listed elsewhere.
+    /// A metric with a figure for each value of `label`, for figures that are listed elsewhere.
     init(
         _ kind: Kind, _ name: String, by label: String, _ figures: [(key: String, value: some BinaryInteger)],
         _ help: String

@@ -37,7 +37,7 @@ final class Reloader: Sendable {
     private let targets: Targets
     private let logger: Logger
     private let changed: @Sendable () -> Void
-    /// One at a time.
+    /// Held by a reload while it runs: there is one at a time.
     private let turn = Mutex<Void>(())
 
     /// - Parameters:

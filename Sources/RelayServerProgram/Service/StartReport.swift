@@ -34,7 +34,7 @@ final class StartReport: Sendable {
 
     private static let claimed = Replaceable<StartReport?>(nil)
 
-    /// That of this process; nil when a person or a service manager has started it.
+    /// The report of this process; nil when a person or a service manager has started it.
     static var own: StartReport? { claimed.current }
 
     /// Finds out how this process was started, once, while it has one thread.

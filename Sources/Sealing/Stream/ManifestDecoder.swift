@@ -13,7 +13,7 @@ package struct StreamExpectation: Sendable {
     package let sender: SigningKey
     /// How many entries were announced, if they were.
     package let entries: UInt64?
-    /// And how many bytes.
+    /// How many bytes were announced, if they were.
     package let bytes: UInt64?
     /// What was announced besides: the first names at the top, and what it is in a word; nil where nothing was.
     package let summary: OfferSummary?

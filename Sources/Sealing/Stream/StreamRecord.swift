@@ -21,9 +21,9 @@ enum StreamRecordKind: UInt8, Hashable, Sendable, CaseIterable {
 
 /// How a stream begins.
 package enum StreamForm: UInt8, Hashable, Sendable, CaseIterable {
-    /// With the manifest.
+    /// The stream begins with the manifest.
     case manifest = 1
-    /// With the digest of the manifest, which the receiver has.
+    /// The stream begins with the digest of the manifest, which the receiver has.
     case digest = 2
 
     /// The one that is due at a position.

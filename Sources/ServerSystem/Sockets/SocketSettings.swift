@@ -76,7 +76,7 @@ extension ServerBootstrap {
 }
 
 extension ClientBootstrap {
-    /// The same for a connection that is accepted without NIO, or dialled.
+    /// What a connection gets that is accepted without NIO, or dialled, and how it is read.
     package func acceptedOptions() -> ClientBootstrap {
         SocketSettings.accepted.reduce(readAsAccepted()) { $0.channelOption($1.0, value: $1.1) }
     }

@@ -15,7 +15,7 @@ package final class TLSHandover: @unchecked Sendable {
     /// Where the session was when it left its handler.
     let state: TLSStateMachine.State
 
-    /// As the handler's.
+    /// The observer of the handler that gave the session up.
     let observer: TLSObserver
 
     /// Takes over the session.

@@ -14,7 +14,7 @@ struct TLSStateMachine: Equatable, Sendable {
         case inputEnded
         /// We sent close_notify, and go on reading.
         case outputEnded
-        /// Both of that.
+        /// Both sides have ended: the peer's input, and our output.
         case bothEnded
         /// The channel closes as soon as everything written has left.
         case closing
@@ -143,7 +143,7 @@ struct TLSStateMachine: Equatable, Sendable {
         case closeChannel
         /// Close when everything has left; say close_notify first, unless that was done.
         case closeAfterFlush(sendingCloseNotify: Bool)
-        /// That is under way.
+        /// Nothing: the close is under way.
         case wait
     }
 

@@ -26,7 +26,7 @@ package struct BrokerStatus: Hashable, Sendable, Codable {
     /// Ended since the start.
     package var delivered: UInt64 = 0
     package var failed: UInt64 = 0
-    /// The same by the code; those of ``failed``.
+    /// How many transfers have failed, by the code; together they are ``failed``.
     package var failures: [FailureCode: UInt64] = [:]
     /// Offers that were taken since the start, and those of them that came soon after a failure between the same names.
     package var offered: UInt64 = 0

@@ -15,7 +15,7 @@ struct PassingNames: Sendable {
     /// Whether `name` is on its way.
     func contains(_ name: PeerName) -> Bool { names.contains(name) }
 
-    /// All of them.
+    /// All names that are on their way.
     var all: Set<PeerName> { names }
 
     /// Whether there is a time at all in which names are on their way.
@@ -30,7 +30,7 @@ struct PassingNames: Sendable {
     /// `name` has come.
     mutating func remove(_ name: PeerName) { names.remove(name) }
 
-    /// Those that have not come when the time is over, once.
+    /// Names that have not come when the time is over, once.
     mutating func missed(now: NIODeadline) -> Set<PeerName> {
         guard let end, end <= now else { return [] }
         defer { self = PassingNames() }

@@ -105,8 +105,8 @@ struct PullRequests: Sendable {
         gone.requests.inOrder().flatMap { forget(Key(request: $0, session: session)) }
     }
 
-    /// Those who have waited as long as they may wait no longer. The other nodes are told, as their time begins when
-    /// they hear of a request.
+    /// Ends the requests whose time is over. The other nodes are told, as their time begins when they hear of a
+    /// request.
     mutating func timerFired(_ sessions: inout SessionTable, now: NIODeadline) -> [BrokerAction] {
         var actions: [BrokerAction] = []
         while let due = deadlines.popDue(now: now) {

@@ -4,7 +4,7 @@ import WSProtocol
 
 /// The transfers of other homes that concern sessions of this node.
 struct RemoteTransfers: Sendable {
-    /// One of them.
+    /// A transfer of another home.
     struct Transfer: Hashable, Sendable {
         let home: NodeID
         /// The sessions that were rung, or the one that accepted.

@@ -19,9 +19,9 @@ struct BrokerSession: Sendable {
     fileprivate(set) var offered: Set<TransferID> = []
     /// The transfers on whose receiving side it is: rung, or accepted; of this home and of others.
     fileprivate(set) var incoming: Set<TransferID> = []
-    /// Those that it accepted.
+    /// The transfers that it accepted.
     fileprivate(set) var accepted: Set<TransferID> = []
-    /// Those that it offered and a receiver accepted.
+    /// The transfers that it offered and a receiver accepted.
     fileprivate(set) var taken: Set<TransferID> = []
     /// `r1` was the challenge.
     private var lastID: UInt64 = 1
@@ -54,9 +54,9 @@ struct SessionTable: Sendable {
     struct Presence: Sendable {
         /// The sessions of that name.
         fileprivate(set) var sessions: [SessionID] = []
-        /// Those that want to be rung.
+        /// The sessions that want to be rung.
         fileprivate(set) var receiving: [SessionID] = []
-        /// Those that want to hear requests.
+        /// The sessions that want to hear requests.
         fileprivate(set) var sharing: [SessionID] = []
         /// Offers to that name that no receiver has accepted yet, in the order they came.
         fileprivate(set) var offers: [TransferID] = []
@@ -107,7 +107,7 @@ struct SessionTable: Sendable {
     /// Whether a session of `name` is about to come here and to be rung.
     func isExpected(_ name: PeerName) -> Bool { passing.contains(name) }
 
-    /// Those that are there to be rung.
+    /// The names that are there to be rung.
     var namesThere: Set<PeerName> {
         passing.all.union(names.lazy.filter { !$0.value.receiving.isEmpty }.map(\.key))
     }

@@ -7,7 +7,7 @@ package struct Holding: Hashable, Sendable {
     package var sessions = 0
     /// Transfers that are offered, and not over.
     var offers = 0
-    /// Those of them that no receiver has accepted; as a limit, 0 means none of its own.
+    /// Offered transfers that no receiver has accepted; as a limit, 0 means none of its own.
     var pending = 0
     /// Transfers that are accepted, and not over.
     package var accepts = 0

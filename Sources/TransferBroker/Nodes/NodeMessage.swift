@@ -10,9 +10,9 @@ package import WSProtocol
 package enum NodeMessage: Hashable, Sendable {
     // Home to session node.
 
-    /// Tell that session.
+    /// Tell the session of this number.
     case notice(session: UInt64, SessionNotice)
-    /// That session has nothing more to do with the transfer.
+    /// The session of this number has nothing more to do with the transfer.
     case release(session: UInt64, transfer: TransferID)
 
     // Session node to home.

@@ -32,7 +32,7 @@ package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     package let code: Code
     /// One line: what happened, to what, what to do next. Names in it are escaped already.
     package let message: String
-    /// The same without what to do next, where that can be left out.
+    /// The message without what to do next, where that can be left out.
     package let what: String
 
     package init(code: Code, message: String) {
@@ -49,7 +49,7 @@ package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
 
     package var description: String { message }
 
-    /// The same once it has happened `count` times.
+    /// This error once it has happened `count` times.
     package func again(_ count: Int) -> FileError {
         FileError(
             code: code, what,

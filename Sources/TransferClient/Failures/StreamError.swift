@@ -55,7 +55,7 @@ extension StreamError {
         }
     }
 
-    /// The same in the words of the transfer machines.
+    /// The error in the words of the transfer machines.
     package func failure(as role: TransferRole) -> StreamFailure {
         switch self {
         // No answer is no verdict: it may be tried again, as after a cut.

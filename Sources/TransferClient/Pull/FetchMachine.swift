@@ -14,7 +14,8 @@ package struct FetchMachine: Sendable {
         case unanswered
         /// Nothing has moved for as long as the person gave.
         case gaveUp
-        /// The same, and up to the end the relay took no request, as it said why.
+        /// Nothing has moved for as long as the person gave, and up to the end the relay took no request, as it said
+        /// why.
         case hindered(FailureCode)
     }
 

@@ -19,7 +19,7 @@ package struct RequestBook: Sendable {
     private struct Seen {
         /// When each of its requests was made.
         var times: [PullRequest: UInt64] = [:]
-        /// Those that were made no later may have been seen, and are not remembered.
+        /// Requests that were made no later may have been seen, and are not remembered.
         var floor: UInt64
         /// When the last one was made.
         var latest: UInt64 = 0
@@ -42,10 +42,10 @@ package struct RequestBook: Sendable {
 
     package init() {}
 
-    /// How many are remembered.
+    /// How many requests are remembered.
     var remembered: Int { seen.values.reduce(0) { $0 + $1.times.count } }
 
-    /// Those that are being answered.
+    /// The requests that are being answered.
     package var answering: some Collection<PullRequest> { open.keys }
 
     /// Whether one more of `requester` may be answered, which is to be known before it is opened.

@@ -62,7 +62,7 @@ package struct AttemptFailure: Sendable {
     package let decision: RetryDecision
     /// What to tell when there is no other try.
     package let error: ClientError
-    /// The same while there is one.
+    /// What to tell while there is another try.
     package let reason: String
     /// What is done about it while there is one, where it is about this content alone and the relay does what it is
     /// asked.

@@ -8,9 +8,9 @@ package import Sealing
 package struct DayCount: Hashable, Sendable {
     /// `2026-06-01`, in the time zone of this computer.
     package private(set) var day: String
-    /// Of what is over.
+    /// The bytes of transfers that are over.
     package private(set) var settled: UInt64
-    /// Of what comes now, or may go on.
+    /// The bytes of each transfer that comes now, or may go on.
     package private(set) var open: [CarriedTransfer: UInt64]
 
     package init(day: String, settled: UInt64 = 0, open: [CarriedTransfer: UInt64] = [:]) {
@@ -19,7 +19,7 @@ package struct DayCount: Hashable, Sendable {
         self.open = open
     }
 
-    /// All of them.
+    /// The bytes that count for the day, of what is over and of what comes.
     package var bytes: UInt64 { open.values.reduce(settled, Self.sum) }
 
     /// It is that day. A clock that was set back begins a new count, too: one that was wrong must not count for ever.

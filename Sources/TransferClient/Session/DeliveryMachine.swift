@@ -17,7 +17,8 @@ package struct DeliveryMachine: Hashable, Sendable {
         case rescanning
         /// An attempt goes on.
         case offered
-        /// The same, and it is the last: others who read the same input have waited for this receiver too long.
+        /// An attempt goes on, and it is the last: others who read the same input have waited for this receiver too
+        /// long.
         case dropped
         /// There is no further attempt.
         case over

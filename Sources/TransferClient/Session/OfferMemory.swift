@@ -20,7 +20,7 @@ package struct OfferMemory: Sendable {
 
     /// An offer that was accepted and whose transfer broke.
     package struct Interrupted: Hashable, Sendable {
-        /// As it was shown.
+        /// What the person was shown of it.
         package let label: TransferLabel
         /// What to say about it when it is forgotten.
         package let problem: Problem

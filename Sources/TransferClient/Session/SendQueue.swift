@@ -35,7 +35,7 @@ package struct SendQueue: Sendable {
     private var first: ArraySlice<Item>
     /// Receivers that did not appear in the time that there was: they are not waited for a second time.
     private var missed: Set<PeerName> = []
-    /// Those that are on their way.
+    /// Contents that are on their way.
     private var active: [Item] = []
     /// Receivers whose client accepts at once, so that no person is asked.
     private var unasked: Set<PeerName> = []
