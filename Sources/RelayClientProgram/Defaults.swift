@@ -160,7 +160,7 @@ extension Defaults {
     static let mostUnreadMessages = 1_024
     /// How long a relay is waited for that has not answered what others are to hear of this client: one that is well
     /// answers in milliseconds.
-    static let lastWordTimeout = TimeAmount.seconds(1)
+    static let unansweredTimeout = TimeAmount.seconds(1)
     /// How long to wait for the close handshake when leaving: nothing depends on it.
     static let closeTimeout = TimeAmount.seconds(1)
 

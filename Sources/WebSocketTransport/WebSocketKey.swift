@@ -25,6 +25,14 @@ package struct WebSocketKey: Hashable, Sendable {
         return Data(digest).base64EncodedString()
     }
 
+    /// The fields by which a request asks for a WebSocket with this key (RFC 6455, section 4.1), in their order.
+    /// `Upgrade` and `Connection` are not among them: they are of every upgrade, and an HTTP client adds them itself.
+    ///
+    /// - Parameter subprotocol: the only one that is offered.
+    package func requestFields(subprotocol: String) -> [(name: String, value: String)] {
+        [("Sec-WebSocket-Key", text), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Protocol", subprotocol)]
+    }
+
     /// What is wrong with an answer.
     package enum AnswerFault: Hashable, Sendable {
         /// It is not the answer of a WebSocket server to the request with this key.

@@ -14,6 +14,17 @@ import WebSocketTransport
         #expect(WebSocketKey(text) == nil)
     }
 
+    /// A relay refuses a request without any of them.
+    @Test func aRequestHasTheFieldsThatTheStandardAsksFor() {
+        let fields = WebSocketKey("dGhlIHNhbXBsZSBub25jZQ==")?.requestFields(subprotocol: "a.v1")
+        #expect(
+            fields?.map { "\($0.name): \($0.value)" } == [
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13",
+                "Sec-WebSocket-Protocol: a.v1",
+            ]
+        )
+    }
+
     @Test func aRandomKeyIsAKeyAndNeverTheSame() {
         let keys = (0..<100).map { _ in WebSocketKey() }
         #expect(keys.allSatisfy { WebSocketKey($0.text) == $0 })

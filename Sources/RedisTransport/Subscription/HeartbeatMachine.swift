@@ -26,11 +26,11 @@ struct HeartbeatMachine {
         case retrying(nonce: UInt64, at: NIODeadline, due: NIODeadline)
     }
 
-    private let times: HeartbeatTiming
+    private let timing: HeartbeatTiming
     private var state = State.stopped
 
-    init(times: HeartbeatTiming) {
-        self.times = times
+    init(timing: HeartbeatTiming) {
+        self.timing = timing
     }
 
     /// All channels are subscribed.
@@ -44,8 +44,8 @@ struct HeartbeatMachine {
         case .stopped: return .none
         case .resting(let time):
             guard now >= time else { return .wake(time) }
-            state = .waiting(nonce: nonce, due: now + times.timeout)
-            return .publish(nonce, wake: now + times.timeout)
+            state = .waiting(nonce: nonce, due: now + timing.timeout)
+            return .publish(nonce, wake: now + timing.timeout)
         case .waiting(_, let due):
             guard now >= due else { return .wake(due) }
             state = .stopped
@@ -65,7 +65,7 @@ struct HeartbeatMachine {
     mutating func publishFailed(_ failed: UInt64, now: NIODeadline) -> Action {
         switch state {
         case .waiting(let nonce, let due) where nonce == failed:
-            let time = min(now + times.retry, due)
+            let time = min(now + timing.retry, due)
             state = .retrying(nonce: nonce, at: time, due: due)
             return .wake(time)
         case .stopped, .resting, .waiting, .retrying: return .none
@@ -86,8 +86,8 @@ struct HeartbeatMachine {
     mutating func stopped() { state = .stopped }
 
     private mutating func rest(_ now: NIODeadline) -> Action {
-        state = .resting(until: now + times.interval)
-        return .wake(now + times.interval)
+        state = .resting(until: now + timing.interval)
+        return .wake(now + timing.interval)
     }
 }
 

@@ -92,7 +92,7 @@ final class SubscriptionCore {
         self.channel = channel
         self.log = log
         self.events = events
-        heartbeat = HeartbeatMachine(times: settings.heartbeat)
+        heartbeat = HeartbeatMachine(timing: settings.heartbeat)
         isWatched = settings.url.master != nil
         connection = RedisConnection(
             settings: settings, eventLoop: client.eventLoop, log: log,

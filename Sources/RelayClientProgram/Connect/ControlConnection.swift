@@ -14,16 +14,16 @@ final class ControlConnection: Sendable {
     let messages: ControlMessageHandler.Messages
     private let queue: ControlMessageHandler.Messages.Continuation
     private let channel: any Channel
-    private let words: LastWords
+    private let unanswered: UnansweredMessages
     /// When the relay should have said `welcome`.
     private let loginDeadline: NIODeadline
     private let lastRequest = Mutex(UInt64(0))
 
     private init(
         relay: RelayURL, channel: any Channel, messages: ControlMessageHandler.Messages,
-        queue: ControlMessageHandler.Messages.Continuation, words: LastWords, loginDeadline: NIODeadline
+        queue: ControlMessageHandler.Messages.Continuation, unanswered: UnansweredMessages, loginDeadline: NIODeadline
     ) {
-        self.words = words
+        self.unanswered = unanswered
         self.relay = relay
         self.channel = channel
         self.messages = messages
@@ -34,7 +34,7 @@ final class ControlConnection: Sendable {
     /// Connects and upgrades. The relay's challenge is the first of the messages.
     static func upgrade(_ relay: RelayURL, dialer: Dialer) async throws(ConnectionError) -> ControlConnection {
         let target = relay.controlTarget
-        let words = LastWords()
+        let unanswered = UnansweredMessages()
         let (messages, queue) = ControlMessageHandler.Messages.makeStream(
             bufferingPolicy: .bufferingOldest(Defaults.mostUnreadMessages)
         )
@@ -44,7 +44,7 @@ final class ControlConnection: Sendable {
         do {
             let answer = try await channel.eventLoop.submit {
                 try ControlUpgrade.start(on: channel, of: relay) {
-                    ControlMessageHandler(queue: queue, words: words, relay: relay)
+                    ControlMessageHandler(queue: queue, unanswered: unanswered, relay: relay)
                 }
             }.flatMap { $0 }.bounded(by: deadline, or: overdue).get()
             if case .refused(let answer) = answer {
@@ -60,7 +60,8 @@ final class ControlConnection: Sendable {
         }
         dialer.observer(.webSocket, target.target)
         return ControlConnection(
-            relay: relay, channel: channel, messages: messages, queue: queue, words: words, loginDeadline: deadline
+            relay: relay, channel: channel, messages: messages, queue: queue, unanswered: unanswered,
+            loginDeadline: deadline
         )
     }
 
@@ -83,7 +84,7 @@ final class ControlConnection: Sendable {
     /// a relay that reads nothing ends it, before much waits.
     func post(_ message: ClientMessage) {
         guard let text = try? MessageCodec.encode(message) else { return }
-        words.said(message)
+        unanswered.said(message)
         channel.writeAndFlush(text, promise: nil)
     }
 
@@ -99,8 +100,8 @@ final class ControlConnection: Sendable {
     /// connection is closed; for a second at most each.
     func close() async {
         let (answers, continuation) = AsyncStream<Void>.makeStream()
-        words.whenAnswered { continuation.finish() }
-        let timer = channel.eventLoop.scheduleTask(in: Defaults.lastWordTimeout) { continuation.finish() }
+        unanswered.whenAnswered { continuation.finish() }
+        let timer = channel.eventLoop.scheduleTask(in: Defaults.unansweredTimeout) { continuation.finish() }
         for await _ in answers {}
         timer.cancel()
         channel.triggerUserOutboundEvent(
@@ -229,14 +230,14 @@ final class ControlMessageHandler: ChannelInboundHandler {
     typealias Messages = AsyncThrowingStream<ServerMessage, any Error>
 
     private let queue: Messages.Continuation
-    private let words: LastWords
+    private let unanswered: UnansweredMessages
     private let relay: RelayURL
     private var isOver = false
 
-    /// - Parameter words: told what comes, before ``Messages`` brings it.
-    init(queue: Messages.Continuation, words: LastWords = LastWords(), relay: RelayURL) {
+    /// - Parameter unanswered: told what comes, before ``Messages`` brings it.
+    init(queue: Messages.Continuation, unanswered: UnansweredMessages = UnansweredMessages(), relay: RelayURL) {
         self.queue = queue
-        self.words = words
+        self.unanswered = unanswered
         self.relay = relay
     }
 
@@ -253,7 +254,7 @@ final class ControlMessageHandler: ChannelInboundHandler {
         guard !isOver else { return }
         switch MessageCodec.decodeServerMessage(Self.unwrapInboundIn(data)) {
         case .success(let message):
-            words.heard(message)
+            unanswered.heard(message)
             if case .dropped = queue.yield(message) { breach("it sends faster than this client reads", context) }
         case .failure(let malformed) where malformed.code == .unknownType:
             break  // A newer relay may say more than this client knows.
@@ -294,7 +295,7 @@ final class ControlMessageHandler: ChannelInboundHandler {
     private func end(_ error: ConnectionError) {
         guard !isOver else { return }
         isOver = true
-        words.ended()
+        unanswered.ended()
         queue.finish(throwing: error)
     }
 }
@@ -321,9 +322,9 @@ final class ControlUpgrader: NIOTypedHTTPClientProtocolUpgrader {
     }
 
     func addCustom(upgradeRequestHeaders: inout HTTPHeaders) {
-        upgradeRequestHeaders.add(name: "Sec-WebSocket-Key", value: key.text)
-        upgradeRequestHeaders.add(name: "Sec-WebSocket-Version", value: "13")
-        upgradeRequestHeaders.add(name: "Sec-WebSocket-Protocol", value: ProtocolDefaults.subprotocol)
+        for field in key.requestFields(subprotocol: ProtocolDefaults.subprotocol) {
+            upgradeRequestHeaders.add(name: field.name, value: field.value)
+        }
     }
 
     func shouldAllowUpgrade(upgradeResponse: HTTPResponseHead) -> Bool {

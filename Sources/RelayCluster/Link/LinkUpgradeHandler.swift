@@ -39,11 +39,11 @@ final class LinkUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler {
         deadline = context.eventLoop.assumeIsolated().scheduleTask(in: Defaults.Link.greeting) {
             self.fail(context, .unreachable("it did not answer the upgrade in time"))
         }
-        let lines = [
+        var lines = [
             "GET \(LinkRoute.linkPath) HTTP/1.1", "Host: \(host)", "Upgrade: websocket", "Connection: Upgrade",
-            "Sec-WebSocket-Key: \(key.text)", "Sec-WebSocket-Version: 13",
-            "Sec-WebSocket-Protocol: \(LinkRoute.subprotocol)", "", "",
         ]
+        lines += key.requestFields(subprotocol: LinkRoute.subprotocol).map { field in "\(field.name): \(field.value)" }
+        lines += ["", ""]
         context.writeAndFlush(
             Self.wrapOutboundOut(ByteBuffer(string: lines.joined(separator: "\r\n"))), promise: nil)
     }

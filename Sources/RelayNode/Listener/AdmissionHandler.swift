@@ -47,7 +47,7 @@ final class AdmissionHandler: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let channel = unwrapInboundIn(data)
+        let channel = Self.unwrapInboundIn(data)
         // A client that was gone before its connection was accepted has no address any more, and so no limits. A flood
         // of such connections must not cost what handshakes cost.
         guard let peer = channel.remoteAddress else { return close(channel) }

@@ -164,12 +164,13 @@ package struct Broker: Sendable {
         }
         guard let asking = sessions[session] else { return [] }
         guard sessions.isDraining, message.isRefusedByDrain else {
-            return handle(message, from: asking, session, found, now)
+            return dispatch(message, from: asking, session, found, now)
         }
-        return sessions.hurry(session, now: now) + handle(message, from: asking, session, found, now)
+        return sessions.hurry(session, now: now) + dispatch(message, from: asking, session, found, now)
     }
 
-    private mutating func handle(
+    /// Has the part decide that a request of an open session is for.
+    private mutating func dispatch(
         _ message: ClientMessage, from asking: BrokerSession, _ session: SessionID, _ found: LookupResult?,
         _ now: NIODeadline
     ) -> [BrokerAction] {

@@ -21,7 +21,7 @@ enum ClientStreamDecoder {
             "RelayClientProgram/Connect/ControlConnection.swift#ControlUpgrade",
             "RelayClientProgram/Connect/DownloadStream.swift#ArrivedPieces",
             "RelayClientProgram/Connect/DownloadStream.swift#DownloadHandler",
-            "RelayClientProgram/Connect/LastWords.swift",
+            "RelayClientProgram/Connect/UnansweredMessages.swift",
             "RelayClientProgram/Connect/UploadStream.swift#UploadHandler",
             "RelayClientProgram/Connect/UploadStream.swift#UploadExchange",
             "RelayClientProgram/Connect/UploadStream.swift#StreamError",
@@ -202,7 +202,7 @@ enum ClientStreamDecoder {
 
     private static func control(_ pieces: [ByteBuffer], disturbed: UInt8?, _ choice: UInt8) throws -> Heard {
         guard let key = WebSocketKey("dGhlIHNhbXBsZSBub25jZQ==") else { throw Broken(description: "no key") }
-        let (channel, relay, words) = (try connected(), try relay.get(), LastWords())
+        let (channel, relay, unanswered) = (try connected(), try relay.get(), UnansweredMessages())
         let (messages, queue) = ControlMessageHandler.Messages.makeStream(
             bufferingPolicy: .bufferingOldest(choice & 0x10 == 0 ? 1_000 : 2))
         let (ends, isAnswered) = (Lines(), Lines())
@@ -211,11 +211,11 @@ enum ClientStreamDecoder {
             ByteBuffer(
                 string: #"{"code":"cancelled","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","type":"cancel"}"#))
         {
-            words.said(message)
+            unanswered.said(message)
         }
-        words.whenAnswered { isAnswered.add("") }
+        unanswered.whenAnswered { isAnswered.add("") }
         let upgrade = try ControlUpgrade.start(on: channel, of: relay, key: key) {
-            ControlMessageHandler(queue: queue, words: words, relay: relay)
+            ControlMessageHandler(queue: queue, unanswered: unanswered, relay: relay)
         }
         var heard = Heard()
         upgrade.assumeIsolated().whenComplete { result in

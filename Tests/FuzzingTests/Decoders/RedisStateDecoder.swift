@@ -197,8 +197,8 @@ enum RedisStateDecoder {
         let nonce = reply.bytes.flatMap(HeartbeatText.nonce) ?? UInt64(choice)
         let again = HeartbeatText.nonce(ByteBuffer(string: HeartbeatText.text(nonce)))
         try hold(again == nonce, "\(nonce) is \(String(describing: again)) when it comes back")
-        let times = HeartbeatTiming()
-        var machine = HeartbeatMachine(times: times)
+        let timing = HeartbeatTiming()
+        var machine = HeartbeatMachine(timing: timing)
         var now = NIODeadline.uptimeNanoseconds(1_000)
         try hold(machine.timerFired(now: now, nonce: 5) == .none, "a heart that beats before its time")
         _ = machine.started(now: now)
@@ -208,10 +208,10 @@ enum RedisStateDecoder {
             case 0: _ = machine.received(nonce, now: now)
             case 1: _ = machine.publishFailed(5, now: now)
             default:
-                now = now + (choice & 8 == 0 ? times.retry : times.interval)
+                now = now + (choice & 8 == 0 ? timing.retry : timing.interval)
                 let action = machine.timerFired(now: now, nonce: 5)
                 if action == .dead {
-                    let isOver = machine.timerFired(now: now + times.timeout, nonce: 5) == .none
+                    let isOver = machine.timerFired(now: now + timing.timeout, nonce: 5) == .none
                     return try hold(beats > 0 && isOver, "a heart that stopped before it beat")
                 }
                 if case .publish(let own, let wake) = action {

@@ -17,7 +17,7 @@ import Testing
 
     /// Subscribed at 0; the nonce 7 is published at 5 s.
     private func machine(_ place: Location) -> HeartbeatMachine {
-        var machine = HeartbeatMachine(times: HeartbeatTiming())
+        var machine = HeartbeatMachine(timing: HeartbeatTiming())
         if place == .stopped { return machine }
         #expect(machine.started(now: time(0)) == .wake(time(5000)))
         if place == .resting { return machine }

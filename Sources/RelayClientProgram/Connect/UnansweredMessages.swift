@@ -3,10 +3,9 @@
 import Synchronization
 import WSProtocol
 
-/// What this client has said last about transfers, for other clients that wait for it, and the relay has not answered:
-/// a relay may drop what it has not got to yet when the connection is closed right behind it. Safe to use from any
-/// thread.
-final class LastWords: Sendable {
+/// The messages of this client that another client waits for, and that the relay has not answered: a relay may drop
+/// what it has not got to yet when the connection is closed right behind it. Safe to use from any thread.
+final class UnansweredMessages: Sendable {
     private struct State {
         var unanswered: Set<RequestID> = []
         var isOver = false
