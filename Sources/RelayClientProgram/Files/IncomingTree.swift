@@ -50,9 +50,9 @@ struct IncomingTree {
     private var replaced: UInt64 = 0
     private var renamed: [RenamedEntry] = []
     private var isNew = true
-    /// Of what comes; nil where they are not wanted.
+    /// Takes the checksums of what comes; nil where they are not wanted.
     private var taking: ChecksumTaking?
-    /// Of all that is here, once that is whole.
+    /// The checksums of all files that are here, once that is whole.
     private var checksums: [FileChecksum] = []
     /// Whether names may have been given before.
     private var mayBeGone = false
@@ -220,7 +220,7 @@ struct IncomingTree {
     mutating func take(_ entry: ManifestEntry) throws(TreeFault) {
         guard case .manifest = phase else { return }
         if entry.parent == nil { try checkOffered(entry.name) }
-        do { try writer.write(entry) } catch { throw Self.fault(error) }
+        try writer.write(entry)
     }
 
     /// A manifest that is here has these names at its top, and no others.
@@ -231,13 +231,9 @@ struct IncomingTree {
         guard names.count >= SealingDefaults.summaryNames else { return }
         var reader = ManifestFileReader(file, length: manifest.length)
         var due = names[...]
-        do {
-            while let entry = try reader.next() {
-                guard entry.parent == nil else { continue }
-                guard due.popFirst() == entry.name else { throw TreeFault.notOffered(entry.name.text) }
-            }
-        } catch {
-            throw error as? TreeFault ?? .damaged
+        while let entry = try reader.next() {
+            guard entry.parent == nil else { continue }
+            guard due.popFirst() == entry.name else { throw .notOffered(entry.name.text) }
         }
         if let name = due.first { throw .notOffered(name.text) }
     }
@@ -262,7 +258,7 @@ struct IncomingTree {
     }
 
     private mutating func endManifest(_ digest: ManifestDigest) throws(TreeFault) {
-        do { try writer.flush() } catch { throw Self.fault(error) }
+        try writer.flush()
         guard writer.digest == digest else { throw .otherManifest }
         if let name = due.first { throw .notOffered(String(decoding: name, as: UTF8.self)) }
         if beginning.existing == .skip {
@@ -318,7 +314,7 @@ struct IncomingTree {
         durability.hasWritten(0)
     }
 
-    /// That file is whole.
+    /// The file whose content came last is whole.
     mutating func endFile() throws(TreeFault) {
         guard let ended = tree?.endFile(), let tree else { return }
         taking?.end()
@@ -424,7 +420,7 @@ struct IncomingTree {
         options.remarks.say("\(what) not made in \"\(place)\": to have \(isOne ? "it" : "them"), use --preserve")
     }
 
-    /// Those come last, because they may keep even the owner out of a folder.
+    /// Sets the modes of folders last, because they may keep even the owner out of a folder.
     private func setFolderModes(_ manifest: JournalManifest) throws(TreeFault) {
         let metadata = EntryMetadata(part: part, options: options)
         var walk = TreeWalk(part, length: manifest.length, top: part.content)
@@ -437,9 +433,5 @@ struct IncomingTree {
 
     private mutating func describing(_ body: (inout JournalFile) throws(SystemError) -> Void) throws(TreeFault) {
         do { try body(&journal) } catch { throw .system(error, "") }
-    }
-
-    private static func fault(_ error: any Error) -> TreeFault {
-        (error as? SystemError).map { error in .system(error, "") } ?? .damaged
     }
 }

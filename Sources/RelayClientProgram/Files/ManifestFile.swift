@@ -27,14 +27,14 @@ struct ManifestFileWriter {
     var digest: ManifestDigest { encoder.soFar }
 
     /// Takes the next entry.
-    mutating func write(_ entry: ManifestEntry) throws {
-        try encoder.write(entry, into: &buffer)
+    mutating func write(_ entry: ManifestEntry) throws(TreeFault) {
+        do { try encoder.write(entry, into: &buffer) } catch { throw .damaged }
         if buffer.readableBytes >= Defaults.manifestBuffer { try flush() }
     }
 
     /// Writes what has gathered.
-    mutating func flush() throws(SystemError) {
-        try calls.writeAll(buffer, to: file.descriptor, at: length)
+    mutating func flush() throws(TreeFault) {
+        do { try calls.writeAll(buffer, to: file.descriptor, at: length) } catch { throw .system(error, "") }
         length += UInt64(buffer.readableBytes)
         buffer.clear()
     }
@@ -57,8 +57,12 @@ struct ManifestFileReader {
     /// The number of the entry that comes next.
     var number: UInt64 { reader.count }
 
-    /// The next entry; nil at the end.
-    mutating func next() throws -> ManifestEntry? {
+    /// The next entry; nil at the end. A file that cannot be read is as good as a damaged one.
+    mutating func next() throws(TreeFault) -> ManifestEntry? {
+        do { return try readEntry() } catch { throw .damaged }
+    }
+
+    private mutating func readEntry() throws -> ManifestEntry? {
         while true {
             if let entry = try reader.next(from: &buffer) { return entry }
             guard position < length else {

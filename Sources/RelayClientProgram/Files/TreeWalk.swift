@@ -24,8 +24,7 @@ struct TreeWalk {
     /// The next entry, with its number; nil at the end, when all folders were left.
     mutating func next(leaving: Leaving = { _, _ in }) throws(TreeFault) -> (entry: ManifestEntry, number: UInt32)? {
         let number = UInt32(truncatingIfNeeded: manifest.number)
-        let entry: ManifestEntry?
-        do { entry = try manifest.next() } catch { throw .damaged }
+        let entry = try manifest.next()
         while way.depth > 0, entry == nil || way.number != entry?.parent { try leave(leaving) }
         guard let entry else { return nil }
         guard way.number == entry.parent else { throw .damaged }
@@ -40,7 +39,7 @@ struct TreeWalk {
     /// The path of an entry that was read last, from the top of the tree.
     func path(of entry: ManifestEntry) -> String { way.path(of: entry.name) }
 
-    /// The same, name by name.
+    /// The names on the way to an entry that was read last, from the top of the tree.
     func names(to entry: ManifestEntry) -> [String] { way.names(to: entry.name) }
 
     private mutating func leave(_ leaving: Leaving) throws(TreeFault) {

@@ -234,11 +234,7 @@ struct IncomingTransfer {
     static func keeps(_ outcome: ReceiveMachine.Outcome) -> Bool {
         switch outcome {
         case .received, .declined, .refused: false
-        case .failed(let code, by: _), .notStored(let code):
-            switch code {
-            case .protocolError, .sourceChanged, .tooLarge, .declined, .verificationFailed: false
-            default: true
-            }
+        case .failed(let code, by: _), .notStored(let code): !code.endsTransfer
         case .broken, .cancelled, .unanswered, .connectionLost: true
         }
     }

@@ -24,7 +24,7 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
     case interrupted
 
     /// Takes the cause out of an error that comes without its type: through a future, a task group or the argument
-    /// parser. The one place where errors are told apart by casting.
+    /// parser. What a library throws has been made one of these types where that is called: all else is unexpected.
     package init(_ error: any Error) {
         switch error {
         case let error as ClientError: self = error
@@ -114,19 +114,31 @@ extension ClientError {
         return failure.code == .cannotWrite || failure.code == .noSpace
     }
 
-    /// Whether the same transfer cannot go on after this: what it carries is another content now, or what was said
-    /// about it makes no sense.
+    /// Whether the same transfer cannot go on after this.
     package var endsTransfer: Bool {
         switch self {
         case .sealing: true
         case .file(let error): error.code == .changed
-        case .transfer(let failure):
-            switch failure.code {
-            case .sourceChanged, .protocolError, .verificationFailed, .tooLarge, .declined: true
-            default: false
-            }
+        case .transfer(let failure): failure.code.endsTransfer
         case .tooLarge: true
         case .connection, .stream, .command, .interrupted: false
+        }
+    }
+}
+
+extension FailureCode {
+    /// Whether the same transfer cannot go on after it, and what has come of it is of no use: it would carry another
+    /// content now, or the receiver does not want it, or what was said about it makes no sense.
+    package var endsTransfer: Bool {
+        switch self {
+        case .sourceChanged, .protocolError, .verificationFailed, .tooLarge, .declined: true
+        case .badMessage, .unknownType, .notNow, .rateLimited, .loginRefused, .nameTaken, .badInvitation,
+            .registrationClosed, .accountDisabled, .tooManySessions, .unknownPeer, .peerOffline, .unknownTransfer,
+            .transferExists, .tooManyTransfers, .dayLimit, .requestExists, .unknownRequest, .draining, .unavailable,
+            .clusterUnavailable, .internalError, .acceptedElsewhere, .expired, .senderGone, .receiverGone, .stalled,
+            .malformedBody, .endedByOperator, .cancelled, .timedOut, .noSpace, .cannotWrite, .cannotRead,
+            .identityChanged, .badPrekey, .staleOffer, .notShared, .tooManyRequests:
+            false
         }
     }
 }

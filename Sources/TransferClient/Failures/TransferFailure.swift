@@ -25,12 +25,12 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
     ///   - peer: who is at the other end.
     ///   - said: the relay's own message, if it gave one: of a limit it alone knows whose it is, and how much it is.
     package init(_ code: FailureCode, side: Side, peer: PeerName, said: String? = nil) {
-        let (what, advice) =
-            switch (code, said) {
-            case (.tooManyTransfers, let said?): ("the relay says: \(said)", "try again later")
-            default: Self.message(for: code, side: side, peer: peer)
-            }
-        self.init(code: code, what, advice)
+        if code == .tooManyTransfers, let said {
+            self.init(code: code, "the relay says: \(said)", "try again later")
+        } else {
+            let (what, advice) = Self.message(for: code, side: side, peer: peer)
+            self.init(code: code, what, advice)
+        }
     }
 
     package init(code: FailureCode, _ what: String, _ advice: String, status: ExitStatus? = nil) {
@@ -105,27 +105,11 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
                 ? ("\(peer) did not answer in time", "try again when \(peer) is there")
                 : ("\(peer) did not send in time", "ask \(peer) to send it again")
         case .unknownTransfer: ("the relay does not know the transfer any more", again(side, peer))
-        case .unknownRequest, .notShared, .tooManyRequests: requestMessage(for: code, side: side, peer: peer)
         case .badMessage, .unknownType, .notNow, .transferExists, .requestExists, .loginRefused, .nameTaken,
             .badInvitation, .registrationClosed, .accountDisabled, .dayLimit, .endedByOperator, .tooManySessions,
             .rateLimited, .tooManyTransfers, .draining, .unavailable, .clusterUnavailable, .internalError,
-            .acceptedElsewhere:
-            relayMessage(for: code)
-        }
-    }
-
-    /// About what one client asked of the other, which is the sender here.
-    private static func requestMessage(for code: FailureCode, side: Side, peer: PeerName) -> (String, String) {
-        switch code {
-        case .notShared:
-            side == .sender
-                ? ("\(peer) asked for what is not shared with them", "nothing to do")
-                : ("\(peer) shares nothing of that name with you", "see what there is with `relay-client list \(peer)`")
-        case .tooManyRequests: ("there are as many requests as there may be", "try again in some seconds")
-        default:
-            side == .sender
-                ? ("\(peer) does not wait for it any more", "nothing to do")
-                : ("the relay does not know the request any more", "ask again")
+            .acceptedElsewhere, .unknownRequest, .notShared, .tooManyRequests:
+            furtherMessage(for: code, side: side, peer: peer)
         }
     }
 
@@ -135,8 +119,18 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
 
     private static let room = ("there is no room for it", "make room, or name another folder with --output")
 
-    private static func relayMessage(for code: FailureCode) -> (String, String) {
+    /// The rest of the table: what is about requests, whose sender is the one who shares, and what the relay says of
+    /// its own accord.
+    private static func furtherMessage(for code: FailureCode, side: Side, peer: PeerName) -> (String, String) {
         switch code {
+        case .notShared:
+            side == .sender
+                ? ("\(peer) asked for what is not shared with them", "nothing to do")
+                : ("\(peer) shares nothing of that name with you", "see what there is with `relay-client list \(peer)`")
+        case .unknownRequest:
+            side == .sender
+                ? ("\(peer) does not wait for it any more", "nothing to do")
+                : ("the relay does not know the request any more", "ask again")
         case .acceptedElsewhere: ("another session of this name took it", "nothing to do")
         case .rateLimited: ("the relay wants fewer messages", "try again in some seconds")
         case .accountDisabled: ("the relay's operator has disabled this user", "ask the relay's operator")
@@ -146,9 +140,11 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
                 "try again after 00:00 UTC, or ask the relay's operator"
             )
         case .endedByOperator: ("the relay's operator ended it", "ask the relay's operator")
+        case .tooManyRequests: ("there are as many requests as there may be", "try again in some seconds")
         case .tooManyTransfers: ("the relay allows no more transfers at once", "wait until others have ended")
         case .draining: ("the relay is about to stop", "try again in a moment")
         case .clusterUnavailable, .unavailable: ("the relay cannot do it now", "try again in a moment")
+        // A transfer hardly ends with any of the others.
         default: ("the relay refused it (\(code.rawValue))", "check that both are of the same version")
         }
     }

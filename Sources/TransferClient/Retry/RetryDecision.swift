@@ -61,7 +61,13 @@ package enum RetryDecision: Hashable, Sendable {
         switch code {
         case .receiverGone, .senderGone, .stalled, .expired, .unknownTransfer, .transferExists:
             self = .passing(after: .zero, elsewhere: false)
-        default: self.init(code)
+        case .badMessage, .unknownType, .notNow, .rateLimited, .loginRefused, .nameTaken, .badInvitation,
+            .registrationClosed, .accountDisabled, .tooManySessions, .unknownPeer, .peerOffline, .tooManyTransfers,
+            .dayLimit, .requestExists, .unknownRequest, .draining, .unavailable, .clusterUnavailable, .internalError,
+            .acceptedElsewhere, .malformedBody, .endedByOperator, .declined, .cancelled, .timedOut, .noSpace,
+            .cannotWrite, .cannotRead, .sourceChanged, .verificationFailed, .tooLarge, .protocolError,
+            .identityChanged, .badPrekey, .staleOffer, .notShared, .tooManyRequests:
+            self.init(code)
         }
     }
 
