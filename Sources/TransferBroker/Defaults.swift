@@ -47,6 +47,9 @@ extension Defaults {
         /// Limits of 16 unclaimed tokens for a client and 64 for an address would be met by honest people: a recipient
         /// who takes many small files at once, and an office whose people come from one address.
         static let transfersPerSession = 64
+        /// Messages that a client may send before its login holds: one is needed, a client that errs may try again, and
+        /// a client that sends more is not about to log in.
+        static let messagesBeforeLogin = 10
         /// How many sessions are told to go elsewhere in a second, where there is time for that: a node can take in
         /// several times as many while it serves the others.
         static let movesPerSecond = 100
@@ -105,7 +108,7 @@ extension Defaults {
         /// All of the above in one value, with the default for what one address may hold.
         package static let limits = makeLimits(address: user.times(usersPerAddress))
 
-        /// The same with another limit for addresses; nil without one.
+        /// All limits in one value, with this limit for what one address may hold; nil without one.
         package static func makeLimits(address: Holding?) -> BrokerLimits {
             BrokerLimits(
                 user: user, address: address, transfersPerSession: transfersPerSession,

@@ -49,6 +49,14 @@ package enum TransferDefaults {
     /// the new one: until then every node can find the client there, also when Redis is slow.
     package static let moveOverlap = TimeAmount.seconds(1)
 
+    // MARK: Waiting for the relay
+
+    /// For the relay's answer to a request: it may ask Redis and another node, with 2 s for each.
+    package static let answerTimeout = TimeAmount.seconds(30)
+    /// For the relay's word on why a stream broke. The relay itself waits half a second for the word of the client that
+    /// cut it, and looks at its clock four times a second; that a peer is gone it says at once.
+    package static let explanationTimeout = TimeAmount.seconds(2)
+
     // MARK: Several at once
 
     /// Contents on their way to one receiver at once: each small one takes some round trips, and this many keep
@@ -81,7 +89,8 @@ package enum TransferDefaults {
     package static let otherListings = TimeAmount.seconds(1)
     /// Requests that a sharer answers at once, from all requesters: each may hold some open files and buffers.
     package static let mostAnswers = 64
-    /// The same from one requester: a person's few windows, and a script with a little parallelism.
+    /// Requests from one requester that a sharer answers at once: a person's few windows, and a script with a little
+    /// parallelism.
     package static let mostAnswersToOne = 8
     /// Requests of one requester that a sharer remembers one by one, so that none is answered twice; of those before it
     /// knows the time only. The older half of them is many times what can be on its way at once, in whatever order.

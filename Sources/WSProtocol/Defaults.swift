@@ -8,10 +8,6 @@ package import Pacing
 package enum ProtocolDefaults {
     // MARK: Messages
 
-    /// Messages that a client may send before its login holds: one is needed, a client that errs may try again, and a
-    /// client that sends more is not about to log in.
-    package static let messagesBeforeLogin = 10
-
     /// The most arrays and objects of a JSON text that stand within one another: what is said here needs three, and
     /// readers that call themselves for each have small stacks.
     static let jsonDepth = 32
@@ -48,14 +44,9 @@ package enum ProtocolDefaults {
 
     /// From the challenge to `welcome`: what every handshake step of a relay is given elsewhere (DERP).
     package static let loginTimeout = TimeAmount.seconds(10)
-    /// For the relay's answer to a request: it may ask Redis and another node, with 2 s for each.
-    package static let answerTimeout = TimeAmount.seconds(30)
     /// For how long a relay holds the receiver's request until the sender's comes.
     package static let attachTimeout = TimeAmount.seconds(30)
     /// For `delivered`, after the last byte: the receiver may have to hash and flush a large file. The relay and the
     /// sender's client wait for the same time.
     package static let deliveryTimeout = TimeAmount.minutes(10)
-    /// For the relay's word on why a stream broke. The relay itself waits half a second for the word of the client that
-    /// cut it, and looks at its clock four times a second; that a peer is gone it says at once.
-    package static let explanationTimeout = TimeAmount.seconds(2)
 }

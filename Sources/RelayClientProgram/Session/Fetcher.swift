@@ -228,7 +228,7 @@ struct Fetcher: SessionPart {
             others = []
             receiver.requests = requests
             let id = outbox.nextID()
-            asked = (id, now + ProtocolDefaults.answerTimeout)
+            asked = (id, now + TransferDefaults.answerTimeout)
             outbox.post(.request(.init(id: id, request: request, to: settings.sharer, payload: payload)))
             machine.asked(now: now)
             tell(query)

@@ -50,7 +50,7 @@ package struct SessionMachine: Sendable {
         case .open: break
         case .challenged, .checking:
             messagesBeforeLogin += 1
-            guard messagesBeforeLogin <= ProtocolDefaults.messagesBeforeLogin else {
+            guard messagesBeforeLogin <= Defaults.Broker.messagesBeforeLogin else {
                 state = .closed
                 return .close(.policyViolation, after: nil)
             }

@@ -56,7 +56,7 @@ package struct PeerLookups: Sendable {
 
     /// The question about `name` goes out as `id`.
     package mutating func asked(_ name: PeerName, as id: RequestID, now: NIODeadline) {
-        states[name] = .asked(id, deadline: now + ProtocolDefaults.answerTimeout)
+        states[name] = .asked(id, deadline: now + TransferDefaults.answerTimeout)
     }
 
     /// The relay answers. Returns whether the question was one of these.

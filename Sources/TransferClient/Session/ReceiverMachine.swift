@@ -85,7 +85,7 @@ package struct ReceiverMachine: Hashable, Sendable {
     package mutating func connected(now: NIODeadline) -> [Action] {
         switch goal {
         case .receiving, .staying:
-            presence = .announcing(deadline: now + ProtocolDefaults.answerTimeout)
+            presence = .announcing(deadline: now + TransferDefaults.answerTimeout)
             return [.announce]
         case .over: return []
         }

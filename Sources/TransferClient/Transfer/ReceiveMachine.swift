@@ -107,7 +107,7 @@ package struct ReceiveMachine: Hashable, Sendable {
     package mutating func decided(_ decision: Decision, now: NIODeadline) -> [Action] {
         switch (state, decision) {
         case (.deciding, .accept(let payload)):
-            state = .accepting(deadline: now + ProtocolDefaults.answerTimeout)
+            state = .accepting(deadline: now + TransferDefaults.answerTimeout)
             return [.send(.accept(.init(id: answerID, transfer: ring.transfer, payload: payload)))]
         case (.deciding, .decline(let code)):
             let code = code.isClients ? code : .declined
@@ -230,7 +230,7 @@ package struct ReceiveMachine: Hashable, Sendable {
     package mutating func downloadFailed(_ failure: StreamFailure, now: NIODeadline) -> [Action] {
         switch state {
         case .downloading:
-            state = .broken(failure, deadline: now + ProtocolDefaults.explanationTimeout)
+            state = .broken(failure, deadline: now + TransferDefaults.explanationTimeout)
             return []
         case .deciding, .accepting, .storing, .reporting, .broken, .finished:
             return []
@@ -241,7 +241,7 @@ package struct ReceiveMachine: Hashable, Sendable {
     package mutating func stored(_ payload: Payload, now: NIODeadline) -> [Action] {
         switch state {
         case .storing(nil, isAbandoned: _):
-            state = .reporting(deadline: now + ProtocolDefaults.answerTimeout)
+            state = .reporting(deadline: now + TransferDefaults.answerTimeout)
             return [.send(.delivered(.init(id: conclusionID, transfer: ring.transfer, payload: payload)))]
         case .storing(.some, isAbandoned: _):
             return finish(.received(isConfirmed: false))

@@ -100,7 +100,7 @@ package struct SendMachine: Hashable, Sendable {
     package mutating func begin(now: NIODeadline) -> [Action] {
         switch state {
         case .idle:
-            state = .offering(deadline: now + ProtocolDefaults.answerTimeout)
+            state = .offering(deadline: now + TransferDefaults.answerTimeout)
             return [.send(.offer(offer))]
         case .offering, .offered, .uploading, .uploaded, .confirmed, .broken, .finished:
             return []
@@ -113,7 +113,8 @@ package struct SendMachine: Hashable, Sendable {
     /// The time that the person gave is over.
     package mutating func timedOut() -> [Action] { abandon(.timedOut, telling: .timedOut) }
 
-    /// The same is offered on another connection: this offer is taken back, as if its sender were gone from there.
+    /// The same content is offered on another connection: this offer is taken back, as if its sender were gone from
+    /// there.
     package mutating func withdrawn() -> [Action] { abandon(.cancelled, telling: .streamLost(by: .upload)) }
 
     private mutating func abandon(_ outcome: Outcome, telling code: FailureCode) -> [Action] {
@@ -155,7 +156,7 @@ package struct SendMachine: Hashable, Sendable {
     package mutating func delivered(_ payload: Payload, now: NIODeadline) -> [Action] {
         switch state {
         case .uploading:
-            state = .confirmed(payload, deadline: now + ProtocolDefaults.answerTimeout)
+            state = .confirmed(payload, deadline: now + TransferDefaults.answerTimeout)
             return []
         case .uploaded, .broken:
             return finish(.delivered(payload))
@@ -204,7 +205,7 @@ package struct SendMachine: Hashable, Sendable {
             state = .uploaded(deadline: now + ProtocolDefaults.deliveryTimeout)
             return []
         case (.uploading, .broken(let failure)):
-            state = .broken(failure, deadline: now + ProtocolDefaults.explanationTimeout)
+            state = .broken(failure, deadline: now + TransferDefaults.explanationTimeout)
             return []
         case (.uploading, .unreadable(let code)):
             return finish(.unreadable, telling: code.isClients ? code : .cannotRead)

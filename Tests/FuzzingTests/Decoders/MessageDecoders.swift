@@ -4,6 +4,7 @@ import Foundation
 import NIOCore
 import WSProtocol
 
+@testable import RelayNode
 @testable import RelayServerProgram
 @testable import ServerSystem
 

@@ -25,7 +25,7 @@ extension SessionFixture {
     /// A session that sends `tree`, whose upload breaks, up to the next try.
     static func broken(_ tree: SourceTree, over relay: FakeRelay) async throws -> SessionFixture {
         let sending = try sending([tree], over: relay)
-        let end = sending.clock.now() + ProtocolDefaults.explanationTimeout
+        let end = sending.clock.now() + TransferDefaults.explanationTimeout
         await sending.run { !relay.uploads.isEmpty && sending.session.deadline == end }
         sending.passTime()
         return sending

@@ -199,7 +199,7 @@ import WSProtocol
         if case .stream = cause {
             // What the relay says about a stream that broke is waited for.
             try await sending.run { try sending.events("ringing").count == 1 }
-            await sending.run { sending.session.deadline == start + ProtocolDefaults.explanationTimeout }
+            await sending.run { sending.session.deadline == start + TransferDefaults.explanationTimeout }
             sending.passTime()
         }
         await sending.runToEnd()

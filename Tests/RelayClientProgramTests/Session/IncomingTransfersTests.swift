@@ -195,7 +195,7 @@ import WSProtocol
         transfers.append(accepting)
         let payload = try #require(Payload(bytes: []))
         _ = transfers[accepting.machine.ring.transfer]?.step { $0.decided(.accept(payload), now: now) }
-        #expect(transfers.deadline == now + ProtocolDefaults.answerTimeout)
+        #expect(transfers.deadline == now + TransferDefaults.answerTimeout)
     }
 
     @Test func whatIsSaidNamesTheSideThatWasCut() throws {

@@ -154,7 +154,7 @@ import WSProtocol
         await receiving.present()
         try await receiving.receive(isHeard: false)
         // No answer to `delivered` either.
-        receiving.session.passTime(ProtocolDefaults.answerTimeout)
+        receiving.session.passTime(TransferDefaults.answerTimeout)
         #expect(try receiving.session.events("received", "warning") == ["received", "warning"])
         receiving.session.passTime(TransferDefaults.confirmationPatience)
         #expect(receiving.session.endings == [.status(.done)])
@@ -385,7 +385,7 @@ import WSProtocol
         let receiving = try ReceivingFixture(isTrusting: true)
         await receiving.present()
         _ = try await receiving.acceptance(of: try receiving.ring())
-        receiving.session.passTime(ProtocolDefaults.answerTimeout)
+        receiving.session.passTime(TransferDefaults.answerTimeout)
         await receiving.present(2)
         #expect(receiving.relay.lines[0].isClosed)
         #expect(try receiving.session.events("reconnecting", "reconnected") == ["reconnecting", "reconnected"])

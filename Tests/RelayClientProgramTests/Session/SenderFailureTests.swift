@@ -218,7 +218,7 @@ import WSProtocol
         let relay = FakeRelay { offered in offered.number == 1 ? [] : FakeRelay.acceptance(of: offered) }
         let sending = try SessionFixture.sending([try tree()], over: relay)
         await sending.run { relay.offers.count == 1 }
-        sending.passTime(ProtocolDefaults.answerTimeout)
+        sending.passTime(TransferDefaults.answerTimeout)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.done)])
         #expect(relay.lines.count == 2 && relay.cancels.isEmpty)

@@ -155,7 +155,7 @@ import WSProtocol
         let relay = Self.relay { _ in [] }
         let sending = try SessionFixture.sending([try tree()], over: relay)
         await sending.run { relay.lookups.count == 1 }
-        sending.passTime(ProtocolDefaults.answerTimeout)
+        sending.passTime(TransferDefaults.answerTimeout)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.done)])
         #expect(relay.lines.count == 2 && relay.lines[0].isClosed && relay.lookups.count == 2)

@@ -26,7 +26,7 @@ import WSProtocol
         #expect(lookups.isUnasked(bob) && lookups.peer(bob) == nil && lookups.deadline == nil)
         lookups.asked(bob, as: ids[0], now: now)
         #expect(!lookups.isUnasked(bob) && lookups.peer(bob) == nil && lookups.isUnasked(alice))
-        #expect(lookups.deadline == now + ProtocolDefaults.answerTimeout)
+        #expect(lookups.deadline == now + TransferDefaults.answerTimeout)
         let answer = peer(bob, ids[0])
         #expect(lookups.answered(answer) && lookups.peer(bob) == answer)
         #expect(!lookups.isUnasked(bob) && lookups.deadline == nil)
@@ -68,7 +68,7 @@ import WSProtocol
 
     @Test func noAnswerIsWaitedForForEver() {
         var lookups = PeerLookups()
-        let end = now + ProtocolDefaults.answerTimeout
+        let end = now + TransferDefaults.answerTimeout
         lookups.asked(bob, as: ids[0], now: now)
         lookups.asked(alice, as: ids[1], now: now + .seconds(1))
         #expect(lookups.deadline == end)
