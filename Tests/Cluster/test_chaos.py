@@ -128,12 +128,12 @@ def test_every_plant_is_tried():
         ("sender 1", CUT, False),
     ],
 )
-def test_who_may_be_blamed_for_a_killed_receiver(good, who, message, is_true):
+def test_only_a_killed_receiver_is_blamed_for_its_end(good, who, message, is_true):
     good.add(who, "interrupted", file="one", message=message)
     assert bool(chaos_rules.problems(good)) is not is_true
 
 
-def test_a_break_of_what_all_use_is_everybodys_but_says_nothing_of_a_client(good):
+def test_a_break_of_what_all_use_excuses_the_relay_but_no_client(good):
     good.add("test", "broke", kind="Redis killed", pair=None, side=None, until=100.0)
     good.add("sender 1", "reconnecting", message="the relay cannot do it now")
     assert not chaos_rules.problems(good)

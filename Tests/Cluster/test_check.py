@@ -133,7 +133,7 @@ def secure(nodes):
     process.kill()
 
 
-def test_a_certificate_of_redis_that_nobody_trusts_is_said(nodes, secure, tmp_path):
+def test_an_untrusted_certificate_of_redis_is_said(nodes, secure, tmp_path):
     # The system's authorities, and one of someone else.
     wrong(nodes, "Redis", "certificate", redis=secure)
     other = certificates.forged(tmp_path / "other", "127.0.0.1")

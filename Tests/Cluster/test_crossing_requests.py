@@ -90,7 +90,7 @@ def test_a_sharer_that_is_gone_is_not_asked(three):
         bob.close()
 
 
-def test_who_asks_cannot_tell_whether_anybody_shares(three):
+def test_a_requester_cannot_tell_whether_a_name_shares(three):
     first, second, third = three.members()
     with (
         first.session("alice") as alice,

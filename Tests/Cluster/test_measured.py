@@ -171,7 +171,7 @@ def phase(name, times=QUIET, **more):
         "late",
     ],
 )
-def test_what_is_left_of_an_overload(attack, left, words):
+def test_an_overload_that_slows_others_or_leaves_something_behind_is_a_problem(attack, left, words):
     outcome = overload.Outcome([phase("no attack"), attack], (40 * MiB, left[0]), (30, left[1]), 120, 500)
     problems = list(outcome.problems())
     assert len(problems) == len(words) and all(word in text for word, text in zip(words, problems, strict=True))
@@ -269,7 +269,7 @@ def test_an_attack_can_be_made_alone(monkeypatch):
     ],
     ids=["good", "within", "slower", "not stopped", "no bytes", "nothing"],
 )
-def test_what_receivers_that_do_not_read_may_take_from_others(beside, pushed, words):
+def test_receivers_that_do_not_read_and_slow_others_are_a_problem(beside, pushed, words):
     outcome = stalled.Outcome([[0.1] * 100] * 3, [beside] * 3 if beside else [], pushed)
     problems = list(outcome.problems())
     assert len(problems) == len(words) and all(word in text for word, text in zip(words, problems, strict=True))

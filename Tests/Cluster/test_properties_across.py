@@ -10,5 +10,5 @@ from harness.wire_model import World
 
 
 @pytest.mark.slow
-def test_other_clients_each_time(three):
+def test_new_random_clients_of_a_cluster_hear_what_the_model_allows(three):
     run(World.of_cluster(three), examples=15, seed=random.SystemRandom().getrandbits(32))

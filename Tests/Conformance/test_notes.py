@@ -51,7 +51,7 @@ def test_notes_go_on_while_bytes_flow_and_until_it_is_delivered(relay):
         assert refused(pair.sender, offer.transfer) == refused(pair.receiver, offer.transfer) == "unknown_transfer"
 
 
-def test_nobody_else_is_heard_nor_hears(relay):
+def test_only_sender_and_accepting_session_exchange_notes(relay):
     with (
         Pair(relay) as pair,
         relay.session(identity=pair.receiver.identity, receiving=True) as desktop,
@@ -59,17 +59,17 @@ def test_nobody_else_is_heard_nor_hears(relay):
         relay.session("mallory") as mallory,
     ):
         offer = pair.sender.offer(pair.receiver.identity.name, protocol.pack(v=0, name="file"))
-        everybody = (pair.sender, pair.receiver, desktop, other, mallory)
+        sessions = (pair.sender, pair.receiver, desktop, other, mallory)
         pair.receiver.ring(), desktop.ring()
-        for session in everybody:
-            assert refused(session, offer.transfer) == "unknown_transfer", "nobody has accepted"
+        for session in sessions:
+            assert refused(session, offer.transfer) == "unknown_transfer", "no session has accepted"
         pair.receiver.accept(offer.transfer)
         for session in (desktop, other, mallory):
             assert refused(session, offer.transfer) == "unknown_transfer"
         assert refused(mallory, protocol.b64(os.urandom(16))) == "unknown_transfer"
         pair.sender.note(offer.transfer, b"for the one who accepted")
         assert pair.receiver.noted(offer.transfer) == b"for the one who accepted"
-        for session in everybody:
+        for session in sessions:
             assert session.ask("ping")["type"] == "pong"
             assert not [each for each in session._arrived if each["type"] == "note"]
 

@@ -101,7 +101,7 @@ def test_an_offer_that_answers_rings_the_one_who_asked_alone(relay, two):
             assert alice.ring()["request"] == request
 
 
-def test_whoever_asks_is_not_rung_for_it(two):
+def test_a_requester_is_not_rung_for_an_offer_outside_its_request(two):
     alice, bob = two
     alice.request(bob.identity.name)
     bob.requested()
@@ -137,7 +137,7 @@ def test_what_is_not_open_is_not_answered(relay, two):
     assert not said_since(alice, "refused")
 
 
-def test_answers_to_what_nobody_asked_are_counted(own_relay):
+def test_answers_without_an_open_request_are_counted(own_relay):
     relay = own_relay(registration="open", arguments=("--metrics-listen", "127.0.0.1:0"))
     with relay.session("alice") as alice, relay.session("bob").share() as bob:
         name, request = alice.identity.name, alice.request(bob.identity.name)
@@ -176,7 +176,7 @@ def test_a_refusal_is_told_and_ends_nothing(two):
     assert alice.ring()["request"] == request
 
 
-def test_who_asks_cannot_tell_whether_anybody_shares(relay):
+def test_a_requester_cannot_tell_whether_a_name_shares(relay):
     """Without a session, with one that only receives, with one that shares: the same answer, after the same time."""
     with relay.session("alice") as alice:
         names = {}

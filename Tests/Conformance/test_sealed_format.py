@@ -54,7 +54,7 @@ def test_what_is_kept_is_what_is_made():
     assert [each["what"] for each in kept["requests"]] == [each["what"] for each in made["requests"]]
 
 
-def test_people_and_their_prekeys(vectors):
+def test_fingerprints_and_prekeys_are_those_of_the_vectors(vectors):
     for values in (vectors["alice"], vectors["bob"]):
         owner = sealed_vectors.owner(values)
         assert sealed.fingerprint(owner.party.identity) == values["fingerprint"]
@@ -66,7 +66,7 @@ def test_people_and_their_prekeys(vectors):
             owner.ratchet()
 
 
-def test_offers_acceptances_and_keys(vectors):
+def test_offers_and_acceptances_open_and_lead_to_the_same_keys(vectors):
     for attempt in vectors["attempts"]:
         offer, accept, answered, keys = opened(vectors, attempt)
         assert (offer.time, offer.transfer.hex()) == (attempt["time"], attempt["transfer"])
@@ -86,7 +86,7 @@ def test_offers_acceptances_and_keys(vectors):
         ]
 
 
-def test_notes_and_delivered(vectors):
+def test_notes_and_delivered_open_to_what_was_sealed(vectors):
     for attempt in vectors["attempts"]:
         *_, keys = opened(vectors, attempt)
         for side, key in ((True, keys.sender_notes), (False, keys.receiver_notes)):
@@ -101,7 +101,7 @@ def test_notes_and_delivered(vectors):
         assert found == (bytes.fromhex(said["digest"]), said["entries"], said["bytes"])
 
 
-def test_streams(vectors):
+def test_streams_are_sealed_and_read_alike(vectors):
     for attempt in vectors["attempts"]:
         offer, *_, keys = opened(vectors, attempt)
         stream = attempt["stream"]
@@ -119,7 +119,7 @@ def test_streams(vectors):
         assert contents.digest == manifest
 
 
-def test_requests(vectors):
+def test_requests_open_to_what_was_asked(vectors):
     alice, bob = sealed_vectors.owner(vectors["alice"]), sealed_vectors.owner(vectors["bob"])
     for request in vectors["requests"]:
         name, payload = hexed(request, "request", "payload")
@@ -128,12 +128,12 @@ def test_requests(vectors):
         assert opened.what == json.loads(request["what"])
 
 
-def test_chunks_and_keys_of_any_number(vectors):
+def test_chunks_of_any_number_are_sealed_alike(vectors):
     for chunk in vectors["chunks"]:
         assert sealed_vectors.chunk(bytes.fromhex(chunk["content"]), chunk["number"], chunk["length"]) == chunk
 
 
-def test_what_is_refused(vectors):
+def test_a_malformed_stream_is_refused_with_its_code(vectors):
     offer, *_ = opened(vectors, vectors["attempts"][0])
     sender = sealed_vectors.owner(vectors["alice"]).party.identity
     for refused in vectors["refused"]:
@@ -166,7 +166,7 @@ def test_what_is_swapped_does_not_open(vectors):
 
 
 @pytest.mark.parametrize("seed", [*range(20), None])
-def test_any_tree_and_any_cut(seed):
+def test_any_tree_is_read_and_any_cut_of_it_is_refused(seed):
     """The same ones, and in each run another one."""
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     print(f"seed {seed}")

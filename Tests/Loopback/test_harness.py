@@ -295,7 +295,7 @@ def test_the_renderer_shows_what_a_terminal_would():
     assert hashlib.sha256(b"").hexdigest() == hashlib.sha256(content.data(0, 0)).hexdigest()
 
 
-def test_whoever_is_not_found_during_rolling_restarts_is_a_problem():
+def test_a_client_that_is_not_found_during_rolling_restarts_is_a_problem():
     """Not there, and not to be said: both mean that a client would have heard it."""
 
     load: Any = types.SimpleNamespace(done=[1])

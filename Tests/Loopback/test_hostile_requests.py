@@ -249,7 +249,7 @@ def test_what_is_moved_while_it_is_read_leads_nowhere(alice, place, mallory, wha
         assert again.request(alice.name, {"fetch": ["pub/folder/key"]}).fetch().contents.files == [b"inside"]
 
 
-def test_nobody_is_given_what_was_begun_for_another(relay, alice, place, mallory):
+def test_a_transfer_begun_for_another_user_is_neither_continued_nor_cut(relay, alice, place, mallory):
     """A transfer of another one is not gone on with, and not cut, for who names it."""
     sharing = alice.run("share", place / "pub")
     sharing.wait_for("sharing ", 20)

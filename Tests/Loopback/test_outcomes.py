@@ -34,7 +34,7 @@ TREE |= {"difference": None, "most_memory": 100 * MiB}
     ],
     ids=["good", "sender", "receiver", "too much", "slower"],
 )
-def test_what_a_tree_needs(change, words):
+def test_memory_that_is_unseen_or_too_much_and_slowness_are_problems_of_a_tree(change, words):
     outcome = of(trees.Outcome, TREE, change)
     told(outcome.problems(), words)
     memory = f"{outcome.sender_memory / MiB:.0f} MiB of the sender and {outcome.receiver_memory / MiB:.0f} MiB"
@@ -57,7 +57,7 @@ RESUMED |= {"first_byte": 0.5, "seconds": 5.8, "delivered": True, "equal": True,
     ],
     ids=["good", "nothing", "a part", "too much", "nothing left"],
 )
-def test_what_is_read_after_a_restart(change, words):
+def test_reads_after_a_restart_that_are_unseen_or_too_many_are_problems(change, words):
     outcome = of(resume.Outcome, RESUMED, change)
     told(outcome.problems(), words)
     assert "the sender read" in last(outcome) and "the first new byte after 0.50 s, all after 5.8 s" in last(outcome)
@@ -81,7 +81,7 @@ LIST |= {"code": "protocol_error", "status": 76, "left": [], "said": "files are 
     ],
     ids=["good", "early", "not seen", "too much", "silent", "taken"],
 )
-def test_what_a_long_list_comes_to(change, words):
+def test_a_long_list_has_to_be_refused_at_its_limit_in_words_and_with_little_memory(change, words):
     outcome = of(manifests.Outcome, LIST, change)
     told(outcome.problems(), words)
     assert outcome.words().startswith(f"10 GB: {outcome.code} after") and outcome.row()

@@ -40,7 +40,7 @@ def test_a_script_of_tlsfuzzer_shows_something_only_where_both_were_probed(here,
         ("RC4", "WARN", "Check failed, couldn't connect", True),
     ],
 )
-def test_what_testssl_may_say(id, severity, text, is_told):
+def test_a_finding_of_testssl_without_a_reason_is_told(id, severity, text, is_told):
     fine = [{"id": "x", "severity": "OK", "finding": ""}] * conformance.FEWEST_FINDINGS
     found = list(conformance.unexpected([*fine, {"id": id, "severity": severity, "finding": text}]))
     assert len(found) == is_told

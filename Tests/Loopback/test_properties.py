@@ -23,12 +23,12 @@ def world(binaries, certs, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_same_clients_each_time(world):
+def test_known_random_clients_hear_what_the_model_allows(world):
     run(world, examples=20, seed=None)
 
 
 @pytest.mark.slow
-def test_other_clients_each_time(world):
+def test_new_random_clients_hear_what_the_model_allows(world):
     run(world, examples=20, seed=random.SystemRandom().getrandbits(32))
 
 
@@ -53,12 +53,12 @@ def story(model):
     model.end()
 
 
-def test_a_story_without_a_fault(world):
+def test_a_story_without_a_fault_breaks_no_rule(world):
     story(Model(world))
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_model_finds(world, fault):
+def test_the_model_finds_each_fault(world, fault):
     model = Model(world.with_fault(fault))
     with pytest.raises(Violation, match=FAULTS[fault].found):
         story(model)

@@ -495,7 +495,7 @@ def test_one_process_shares_and_receives(relay, alice, bob, public):
     assert "delivered" in sharing.err()
 
 
-def test_what_cannot_be_shared(alice, tmp_path, public):
+def test_what_cannot_be_shared_is_refused_with_its_reason(alice, tmp_path, public):
     for words, code, told in [
         ([], 64, "name at least one file"),
         (["-"], 64, "standard input cannot be shared"),

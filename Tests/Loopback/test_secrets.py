@@ -134,7 +134,7 @@ def test_no_decision_depends_on_a_secret_that_is_compared(binaries, tmp_path, ca
         ("planted", (0, 0, 0, ""), False),
     ],
 )
-def test_which_decisions_are_expected(case, seen, is_good):
+def test_a_case_is_good_only_with_the_decisions_it_expects(case, seen, is_good):
     assert secrets.Compared(case, *seen).is_good is is_good
 
 

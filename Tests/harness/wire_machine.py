@@ -77,7 +77,7 @@ WEIGHTS = {
     **dict.fromkeys(("come", "cut", "deliver", "request", "answer", "show", "advance"), 3),
     **dict.fromkeys(("go", "present", "decline", "cancel", "finish", "forge", "note", "offer again"), 2),
     **dict.fromkeys(
-        ("log in badly", "offer to nobody", "progress", "talk nonsense", "lookup", "withdraw", "refuse"), 1
+        ("log in badly", "offer to an unknown name", "progress", "talk nonsense", "lookup", "withdraw", "refuse"), 1
     ),
 }
 
@@ -248,7 +248,7 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    def offer_to_nobody(self, which: int, rest: bool) -> None:
+    def offer_to_unknown_name(self, which: int, rest: bool) -> None:
         """Offers something to a name that there is not."""
 
         def step() -> None:
@@ -534,7 +534,7 @@ KINDS: dict[str, Callable[[Clients, Draw], None]] = {
     "log in badly": lambda at, d: at.log_in_badly(d.which, d.who, d.what),
     "offer": lambda at, d: at.offer(d.which, d.who, d.yes, d.rest),
     "offer again": lambda at, d: at.offer_again(d.which, d.yes, d.rest),
-    "offer to nobody": lambda at, d: at.offer_to_nobody(d.which, d.rest),
+    "offer to an unknown name": lambda at, d: at.offer_to_unknown_name(d.which, d.rest),
     "accept": lambda at, d: at.accept(d.which, d.rest),
     "decline": lambda at, d: at.decline(d.which, "decline" if d.yes or d.also else "cancel", d.what, d.rest),
     "cancel": lambda at, d: at.cancel(d.which, d.yes, d.what, d.rest),

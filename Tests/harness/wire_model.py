@@ -240,8 +240,8 @@ class Model:
             sure = {"ringing"} if good and request.open else {"unknown_request"}
             allowed = {"ringing", "unknown_request"} if good else sure
         else:
-            nobody = "waiting" if waits else "peer_offline"
-            sure, allowed = {"ringing" if self.receivers(attempt) else nobody}, {"ringing", nobody}
+            absent = "waiting" if waits else "peer_offline"
+            sure, allowed = {"ringing" if self.receivers(attempt) else absent}, {"ringing", absent}
         if self.world.several or not self.calm:
             sure = allowed
         # Who went, or stopped receiving, right before it may have been rung all the same; in a cluster also longer ago.

@@ -335,8 +335,8 @@ def held(world: World) -> Iterator[None]:
 
 def own_memory(transfers: Transfers) -> bool:
     """Whether the memory of a sender that waits for its receiver holds the name, which it has to."""
-    nobody = transfers.world.doors[0].person("erin", transfers.world.folder)
-    sending = transfers.alice.send(nobody, transfers.canary.file(transfers.folder, 64 * KiB), "--json")
+    absent = transfers.world.doors[0].person("erin", transfers.world.folder)
+    sending = transfers.alice.send(absent, transfers.canary.file(transfers.folder, 64 * KiB), "--json")
     sending.wait_for(r'"(waiting|ringing)"', 20)
     search = Search(sealed=transfers.canary)
     dump(search, sending)

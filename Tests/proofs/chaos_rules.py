@@ -56,12 +56,12 @@ CLIENTS: dict[str, dict[str, set[str]]] = {
     "disk full": {"own": {ROOM}, "other": {ROOM}},
     "clock set": {"own": set(), "other": set()},
 }
-_NOBODY: set[str] = set()
+_NO_PART: set[str] = set()
 #: Of breaks of what all use: what each client may say.
 SHARED: dict[str, set[str]] = {
     "node killed": {OWN, PEER, RELAY},
     "node restarted": {RELAY},
-    "node frozen": _NOBODY,
+    "node frozen": _NO_PART,
     "node frozen for long": {OWN, PEER, RELAY, STALLED},
     "Redis killed": {RELAY},
     "Redis frozen": {RELAY},
@@ -69,10 +69,10 @@ SHARED: dict[str, set[str]] = {
     "Redis connections closed": {RELAY},
     "Redis unreachable": {RELAY},
     "balancer restarted": {OWN, PEER, RELAY, ABSENT},
-    "balancer reloaded": _NOBODY,
+    "balancer reloaded": _NO_PART,
     "links cut": {OWN, PEER, RELAY},
-    "packets lost": _NOBODY,
-    "line slow": _NOBODY,
+    "packets lost": _NO_PART,
+    "line slow": _NO_PART,
 }
 #: After its end a break may still be noticed for so long: by a client that tries again only now.
 ECHO_SECONDS = 20.0

@@ -313,6 +313,14 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("words", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\n# no" + "body\n"),
     ("words", "scripts/checks/planted.py", '# SPDX-License-Identifier: Apache-2.0\n"""The node is ' + 'no more."""\n'),
     ("words", "scripts/planted", "#!/usr/bin/env bash\n# SPDX-License-Identifier: Apache-2.0\ntrue # any" + "body\n"),
+    ("words", "Sources/WSProtocol/Planted.swift", swift("func endIfNo" + "bodyIsLeft() {}")),
+    ("words", "Tests/WSProtocolTests/PlantedTests.swift", swift("@Test func isInNo" + "bodysWay() {}")),
+    ("words", "Tests/WSProtocolTests/PlantedTests.swift", swift('@Test("any' + 'body comes") func planted() {}')),
+    (
+        "words",
+        "Tests/harness/planted.py",
+        "# SPDX-License-Identifier: Apache-2.0\ndef offered_to_no" + "body() -> None:\n    pass\n",
+    ),
     ("width", "docs/planted.md", "word " * 30 + "end\n"),
     (
         "width",

@@ -7,11 +7,16 @@ import re
 import tokenize
 from collections.abc import Iterator
 
-from .tree import Problems, Tree
+from .tree import Problems, Tree, line_of
 
 MAXIMUM_COLUMNS = 120
 # Words that hide who or what acts: name the client, node, user or process instead.
-VAGUE = re.compile(r"\b(?:whoever|somebody|nobody|anybody|everybody|is no more)\b", re.IGNORECASE)
+PERSONS = "whoever|somebody|nobody|anybody|everybody"
+VAGUE = re.compile(rf"\b(?:{PERSONS}|is no more)\b", re.IGNORECASE)
+# The same in a name that `parts` has taken apart, in which no apostrophe stands before an s.
+VAGUE_NAME = re.compile(rf"\b(?:{PERSONS})s?\b", re.IGNORECASE)
+# The title of a test in Swift, which stands in place of its function's name.
+TITLE = re.compile(r'@(?:Test|Suite)\s*\(\s*"((?:[^"\\]|\\.)*)"')
 
 
 def prose(path: str, text: str) -> Iterator[tuple[int, str]]:
@@ -59,12 +64,36 @@ def comments(tree: Tree, path: str) -> Iterator[tuple[int, str]]:
                 yield number, line
 
 
+def parts(code: str) -> str:
+    """Code with its names in parts: those of camelCase and of snake_case, with blanks between them."""
+    return re.sub(r"_|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Za-z])(?=[0-9])", " ", code)
+
+
+def names(tree: Tree, path: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of the names in the code of a file, in parts, and of the titles of its tests."""
+    text, language = tree.text(path), tree.language(path)
+    if language == "python":
+        try:
+            for token in tokenize.generate_tokens(io.StringIO(text).readline):
+                if token.type == tokenize.NAME:
+                    yield token.start[0], parts(token.string)
+        except (SyntaxError, tokenize.TokenError):
+            return  # the rule `python` says so
+    elif language == "swift":
+        for number, line in enumerate(tree.code(path).splitlines(), 1):
+            yield number, parts(line)
+        uncommented = tree.uncommented(path)
+        for title in TITLE.finditer(uncommented):
+            yield line_of(uncommented, title.start(1)), title.group(1)
+
+
 def words(tree: Tree) -> Problems:
-    """Documents, comments, help and messages name who acts, instead of some vague person."""
+    """Documents, comments, help, messages and names say who acts, instead of some vague person."""
     for path in tree.paths:
-        for number, text in comments(tree, path):
-            for match in VAGUE.finditer(text):
-                yield path, number, f'"{match.group(0)}": say which client, node, user or process it is'
+        found = [(number, match.group(0)) for number, text in comments(tree, path) for match in VAGUE.finditer(text)]
+        found += [(number, match.group(0)) for number, text in names(tree, path) for match in VAGUE_NAME.finditer(text)]
+        for number, word in sorted(set(found)):
+            yield path, number, f'"{word}": say which client, node, user or process it is'
 
 
 def width(tree: Tree) -> Problems:

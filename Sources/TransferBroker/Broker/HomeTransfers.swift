@@ -172,7 +172,7 @@ struct HomeTransfers: Sendable {
         var actions: [BrokerAction] = []
         for name in names.inOrder() {
             for offer in sessions.presence(of: name).offers {
-                actions += change(offer, &sessions, now: now) { $0.nobodyHasCome() }
+                actions += change(offer, &sessions, now: now) { $0.receiverHasNotCome() }
             }
         }
         return actions

@@ -204,9 +204,9 @@ extension RelayedTransfer {
     }
 
     /// The receiver that was on its way when the transfer was offered has not come.
-    mutating func nobodyHasCome() -> [TransferAction] {
+    mutating func receiverHasNotCome() -> [TransferAction] {
         guard case .ringing(_, let rung, lastDecline: _, deadline: _) = state, rung.isEmpty else { return [] }
-        return endIfNobodyIsLeft()
+        return endIfNoReceiverCanAnswer()
     }
 
     /// `session` takes the transfer; the first one gets it.
@@ -236,7 +236,7 @@ extension RelayedTransfer {
             }
             rung[index].hasDeclined = true
             state = .ringing(payload, rung: rung, lastDecline: code, deadline: deadline)
-            return [.answer(session, request)] + endIfNobodyIsLeft()
+            return [.answer(session, request)] + endIfNoReceiverCanAnswer()
         case .waiting, .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended:
             return [.refuse(session, request, .unknownTransfer)]
         }
@@ -329,7 +329,7 @@ extension RelayedTransfer {
             guard let index = rung.firstIndex(where: { $0.session == session }) else { return [] }
             rung.remove(at: index)
             state = .ringing(payload, rung: rung, lastDecline: lastDecline, deadline: deadline)
-            return endIfNobodyIsLeft(otherwise: why == .closed ? nil : why.ofReceiver)
+            return endIfNoReceiverCanAnswer(otherwise: why == .closed ? nil : why.ofReceiver)
         case .accepted, .parked, .streaming, .streamed:
             if session == sender { return fail(.senderGone, except: session) }
             return session == receiver ? fail(why.ofReceiver, except: session) : []
@@ -349,7 +349,7 @@ extension RelayedTransfer {
     ///
     /// - Parameter code: what a sender that does not wait is told when no session has declined, if there is a better
     ///   reason than that none is there.
-    private mutating func endIfNobodyIsLeft(otherwise code: FailureCode? = nil) -> [TransferAction] {
+    private mutating func endIfNoReceiverCanAnswer(otherwise code: FailureCode? = nil) -> [TransferAction] {
         guard case .ringing(let payload, let rung, let lastDecline, deadline: _) = state,
             rung.allSatisfy(\.hasDeclined)
         else { return [] }

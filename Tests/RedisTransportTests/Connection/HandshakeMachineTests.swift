@@ -120,7 +120,7 @@ import Testing
         #expect(try informed("redis://h", cluster, key: nil).action == .send(RedisCommand("PING")))
     }
 
-    @Test func whatANodeSaysAboutTheSlot() throws {
+    @Test func anErrorAboutTheSlotDecidesWhatFollows() throws {
         let next = HandshakeMachine.Action.send(RedisCommand("CLUSTER", "SLOTS"))
         for (text, expected) in [
             ("MOVED 1341 10.0.0.2:7000", HandshakeMachine.Action.redirect(try .test("10.0.0.2:7000"))),

@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    @Test func whatASentinelRefuses() {
+    @Test func anAnswerWithoutAnAddressSaysWhy() {
         for (reply, answer) in [
             (RESPValue.null, SentinelAnswer.unknown),
             (.error("NOAUTH Authentication required."), .refused(.sentinelPassword)),

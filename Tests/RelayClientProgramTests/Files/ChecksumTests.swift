@@ -58,7 +58,7 @@ struct ChecksumTests {
         expect(tree.checksums(), areOf: content)
     }
 
-    @Test func nobodyPaysForThemUnasked() throws {
+    @Test func noneIsComputedUnasked() throws {
         let (tree, _) = try tree()
         let reader = try fixture.reader(tree)
         _ = try fixture.bytes(of: reader)

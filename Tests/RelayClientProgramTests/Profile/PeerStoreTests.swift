@@ -147,7 +147,7 @@ struct PeerStoreTests {
         #expect(try content.isEmpty)
     }
 
-    @Test func whoeverForgetsTheLastOneKnowsNobody() throws {
+    @Test func forgettingTheLastPeerLeavesNone() throws {
         _ = try store.met(bob, now: 5)
         #expect(try store.forget(bob.name))
         #expect(try store.list().isEmpty && store.met(bob, now: 6) == .first)

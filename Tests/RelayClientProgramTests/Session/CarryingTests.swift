@@ -127,7 +127,7 @@ import WSProtocol
         #expect(uploader.summary == DeliveredCounts(entries: 3, bytes: 6))
     }
 
-    @Test func nobodyWaitsForNotesOfAReceiverThatIsGone() async throws {
+    @Test func aSenderDoesNotWaitForNotesOfAReceiverThatIsGone() async throws {
         let tree = try files.tree()
         let attempt = try SealedAttempt(tree.summary, Acceptance(wantsByNote: true))
         let upload = MemoryUpload()

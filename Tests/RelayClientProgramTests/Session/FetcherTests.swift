@@ -218,7 +218,7 @@ import WSProtocol
         #expect(try session.lines().contains { $0.contains(#""code":"too_many_requests""#) })
     }
 
-    @Test func doesNotWaitForSomebodyWhoSharesNothing() async throws {
+    @Test func doesNotWaitForAPeerThatSharesNothing() async throws {
         let fetch = try FetcherTests(path: "file", waits: false)
         try await fetch.request(1)
         fetch.pass(5)

@@ -173,7 +173,7 @@ import WSProtocol
         relay.lines[0].say([Self.move])
         await session.run { relay.offers.count == 2 }
         try await session.run { try session.events("waiting").count == 1 }
-        #expect(relay.cancels.isEmpty, "nobody has been rung there yet")
+        #expect(relay.cancels.isEmpty, "no receiver has been rung there yet")
         relay.lines[0].say([relay.offers[0].state(.accepted), relay.offers[0].start()])
         await session.run { session.session.isOver }
         #expect(session.endings == [.status(.done)])

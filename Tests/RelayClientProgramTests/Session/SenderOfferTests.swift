@@ -151,7 +151,7 @@ import WSProtocol
         #expect(sending.clock.now() - start >= TransferDefaults.pauseWhenLimited)
     }
 
-    @Test func aRelayThatDoesNotSayWhoSomebodyIsIsLeft() async throws {
+    @Test func aRelayThatAnswersNoLookupIsLeft() async throws {
         let relay = Self.relay { _ in [] }
         let sending = try SessionFixture.sending([try tree()], over: relay)
         await sending.run { relay.lookups.count == 1 }

@@ -147,7 +147,7 @@ import WSProtocol
         try await session.run { try session.events("delivered").count > TransferDefaults.mostAnswersToOne }
     }
 
-    @Test func whoAsksForTooMuchIsInNobodysWay() async throws {
+    @Test func aRequesterOfTooMuchDoesNotHoldUpOthers() async throws {
         let relay = FakeRelay()
         let session = try Self.sharing(folder, with: [], relay)
         await session.run { relay.presences == 1 }
@@ -176,7 +176,7 @@ import WSProtocol
     }
 
     /// Another one's transfer that is on its way is neither cut nor gone on with.
-    @Test func nobodyHasTheTransferOfAnotherOneCut() async throws {
+    @Test func aTransferIsNotCutByAnotherRequester() async throws {
         let relay = FakeRelay(answer: { _ in [] })
         let session = try Self.sharing(folder, with: [], relay)
         await session.run { relay.presences == 1 }

@@ -63,7 +63,7 @@ import Testing
         #expect(woken.value == 1 && alarm.deadlines.isEmpty, "it is put off once")
     }
 
-    @Test func whatIsCalledOffMeanwhileWakesNobody() {
+    @Test func anAlarmThatIsCalledOffDoesNotRing() {
         let cancel = set(at: due)
         alarm.ring(at: due + .seconds(60))
         cancel()

@@ -51,7 +51,7 @@ struct TransferTextTests {
         (OfferSummary(names: [], entries: 3, kind: .several), "\"\" and others (3 items)"),
         (OfferSummary(names: [], kind: .file), "\"\""),
     ])
-    func whatIsCarried(_ summary: OfferSummary, _ text: String) {
+    func anOfferIsDescribedByNamesKindAndSize(_ summary: OfferSummary, _ text: String) {
         #expect(TransferText.what(label(summary)) == text)
         #expect(TransferText.offer(label(summary)) == "alice offers \(text)")
     }

@@ -46,7 +46,7 @@ struct RedisRefusesTests {
         }
     }
 
-    @Test("a Redis that takes no writes fails a request whether or not anybody shares")
+    @Test("a Redis that takes no writes fails a request whether or not the name shares")
     func readOnly() async throws {
         let redis = try await RedisServer()
         let a = try RoutedNode("a", redis, port: 1001, timing: RoutedNode.slow)

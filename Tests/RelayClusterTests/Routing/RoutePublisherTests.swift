@@ -80,7 +80,7 @@ struct RoutePublisherTests {
         #expect(Set(actions) == [.notifyHomes(bob), .findReceivers(carol), .joined(epoch), .everythingWritten])
     }
 
-    @Test("who shares is written, renewed and withdrawn, and nobody is told")
+    @Test("the route of a name that shares is written, renewed and withdrawn, and no node is told")
     func sharing() {
         var publisher = held()
         publisher.setSharing(bob, true)

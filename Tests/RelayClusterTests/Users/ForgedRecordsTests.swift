@@ -54,7 +54,7 @@ struct ForgedRecordsTests {
         }
     }
 
-    @Test("nobody becomes another user by a record, on any node")
+    @Test("no record makes one user another, on any node")
     func users() async throws {
         try await withRedis(.open) { redis, _, ignorant in
             for text in try forged() {

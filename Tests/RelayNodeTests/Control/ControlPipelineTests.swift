@@ -21,7 +21,7 @@ import WSProtocol
         try channel.connect(to: SocketAddress(unixDomainSocketPath: "/test")).wait()
         try ControlPipeline(services: services).install(
             on: channel, audience: "relay.example", client: ClientAddress(text: "test", share: nil),
-            loggedIn: { Issue.record("nobody logged in") }
+            loggedIn: { Issue.record("no client has logged in") }
         )
         func written() throws -> String {
             var text = ""

@@ -47,7 +47,7 @@ import Testing
         "relays.example", "a.b.relays.example", ".relays.example", "192.0.2.2", "[2001:db8::2]", "2001:db8::1",
         "localhost", "relay.example:80:evil.example", "[relay.example]", "a.relays.example.evil",
     ])
-    func sendsNobodyToAnotherHost(host: String) throws {
+    func redirectsNoRequestToAnotherHost(host: String) throws {
         let answer = try #require(try answer("/", host: host))
         #expect(answer.status == .misdirectedRequest)
         #expect(answer.fields.isEmpty)

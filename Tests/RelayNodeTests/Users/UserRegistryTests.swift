@@ -47,7 +47,7 @@ struct UserRegistryTests {
         #expect(registry.users[bob] == nil)
     }
 
-    @Test("a missing, unknown, expired or somebody else's invitation is refused, and uses nothing up")
+    @Test("a missing, unknown or expired invitation, or one of another user, is refused, and uses nothing up")
     func badInvitations() throws {
         var registry = try invited("secret", for: alice)
         let before = registry
@@ -112,7 +112,7 @@ struct UserRegistryTests {
         #expect(registry.invitations.count == 1)
     }
 
-    @Test("nobody is invited under a taken name")
+    @Test("no user is invited under a taken name")
     func inviteTakenName() throws {
         var registry = UserRegistry()
         #expect(try register(&registry, alice, mode: .open) == .registered)

@@ -77,7 +77,7 @@ struct ConfigurationTests {
         #expect(new.differences(from: new).isEmpty)
     }
 
-    @Test("what nobody sets has the documented defaults")
+    @Test("settings that are not set have the documented defaults")
     func defaults() throws {
         let settings = try read()
         #expect(settings.listen.map(\.description) == ["0.0.0.0:8443"])
@@ -91,7 +91,7 @@ struct ConfigurationTests {
         #expect(settings.pidFile == nil)
     }
 
-    @Test("how many users' limits an address has")
+    @Test("an address has the limits of as many users as is set, or none")
     func addressLimit() throws {
         #expect(try read().addressLimit.unauthenticated == 64)
         #expect(try read([.addressLimit: ["2"]]).addressLimit.unauthenticated == 16)

@@ -21,7 +21,7 @@ struct HandoverMessageTests {
         close(passed[1])
         #expect(other.hear(within: .seconds(5)) == .serving)
         var byte: UInt8 = 0
-        #expect(unsafe read(passed[0], &byte, 1) == 0, "somebody still has the other end")
+        #expect(unsafe read(passed[0], &byte, 1) == 0, "a process still has the other end")
         close(passed[0])
     }
 }

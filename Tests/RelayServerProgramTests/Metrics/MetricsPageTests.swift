@@ -231,7 +231,7 @@ struct MetricsPageTests {
                 """)
     }
 
-    @Test("of a node among others, which drains")
+    @Test("shows that a node of a cluster drains, and the figures of Redis, links and nodes")
     func cluster() {
         var snapshot = Self.alone
         snapshot.status.state = .draining

@@ -12,7 +12,7 @@ import WSProtocol
 @Suite struct VectorTests {
     static let files = ["swift", "python"]
 
-    @Test(arguments: files) func peopleAndTheirPrekeys(_ file: String) throws {
+    @Test(arguments: files) func fingerprintsAndPrekeysAreThoseOfTheVectors(_ file: String) throws {
         let vectors = try Vectors.read(file)
         for owner in [vectors.alice, vectors.bob] {
             let party = try owner.party()
@@ -29,7 +29,7 @@ import WSProtocol
         }
     }
 
-    @Test(arguments: files) func offersAndAcceptances(_ file: String) throws {
+    @Test(arguments: files) func offersAndAcceptancesOpenAndLeadToTheSameKeys(_ file: String) throws {
         let vectors = try Vectors.read(file)
         for attempt in vectors.attempts {
             let offer = try received(attempt, of: vectors)
@@ -53,7 +53,7 @@ import WSProtocol
         }
     }
 
-    @Test(arguments: files) func notesAndDelivered(_ file: String) throws {
+    @Test(arguments: files) func notesAndDeliveredOpenToWhatWasSealed(_ file: String) throws {
         let vectors = try Vectors.read(file)
         for attempt in vectors.attempts {
             let keys = try keys(attempt, of: vectors)
@@ -71,7 +71,7 @@ import WSProtocol
         }
     }
 
-    @Test(arguments: files) func streams(_ file: String) throws {
+    @Test(arguments: files) func streamsAreSealedAndReadAlike(_ file: String) throws {
         let vectors = try Vectors.read(file)
         for attempt in vectors.attempts {
             let (stream, keys) = (attempt.stream, try keys(attempt, of: vectors))
@@ -102,13 +102,13 @@ import WSProtocol
         }
     }
 
-    @Test(arguments: files) func chunksAndKeysOfAnyNumber(_ file: String) throws {
+    @Test(arguments: files) func chunksOfAnyNumberAreSealedAlike(_ file: String) throws {
         for chunk in try Vectors.read(file).chunks {
             #expect(try VectorWriter.chunk(chunk.content.bytes, chunk.number, chunk.length) == chunk, "\(chunk.number)")
         }
     }
 
-    @Test(arguments: files) func whatIsRefused(_ file: String) throws {
+    @Test(arguments: files) func aMalformedStreamIsRefusedWithItsCode(_ file: String) throws {
         let vectors = try Vectors.read(file)
         let offer = try received(vectors.attempts[0], of: vectors)
         for refused in vectors.refused {
@@ -124,7 +124,7 @@ import WSProtocol
         }
     }
 
-    @Test(arguments: files) func requests(_ file: String) throws {
+    @Test(arguments: files) func requestsOpenToWhatWasAsked(_ file: String) throws {
         let vectors = try Vectors.read(file)
         for request in vectors.requests {
             let opened = try RequestSealing.open(

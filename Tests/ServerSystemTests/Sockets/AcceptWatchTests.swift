@@ -43,7 +43,7 @@ struct AcceptWatchTests {
         }
     }
 
-    @Test("the log says it once a minute, with how many were turned away; a listener rests only when nobody could be")
+    @Test("the log says once a minute how many were turned away; a listener rests only when it could turn none away")
     func says() throws {
         let (listener, port) = try Self.listener()
         defer { close(listener) }

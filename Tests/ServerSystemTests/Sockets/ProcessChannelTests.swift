@@ -94,7 +94,7 @@ struct ProcessChannelTests {
         #expect(try TemporaryDirectory.mode(of: listener.path) == 0o600)
     }
 
-    @Test("a listener that is stopped accepts nobody")
+    @Test("a listener that is stopped accepts no connection")
     func stop() async throws {
         let listener = listener
         async let none = withCheckedContinuation { continuation in

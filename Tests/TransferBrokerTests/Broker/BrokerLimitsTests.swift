@@ -102,7 +102,7 @@ import WSProtocol
     }
 
     @Test(
-        "whoever has moved too much in a day hears whose limit it is",
+        "a user that has moved too much in a day hears whose limit it is",
         arguments: [
             (Limit.Scope.user, "alice has, on all connections together,"),
             (.address, "the network you come from has, all its users together,"),

@@ -88,7 +88,7 @@ import WSProtocol
             fixture.ask(session) { .note(.init(id: $0, transfer: transfer, payload: payload)) }
         }
         for session in [alice, bob, bobToo] {
-            #expect(summary(note(session)) == ["\(session.number):error.unknown_transfer"], "nobody has accepted")
+            #expect(summary(note(session)) == ["\(session.number):error.unknown_transfer"], "no session has accepted")
         }
         _ = fixture.accept(bob, transfer)
         let texts = try ["first", "second"].map { try #require(Payload(bytes: Array($0.utf8))) }

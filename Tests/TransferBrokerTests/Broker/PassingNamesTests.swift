@@ -72,7 +72,7 @@ import WSProtocol
     }
 
     /// A person has to have a second device for this, whichever names are on their way.
-    @Test mutating func anOfferToOnesOwnNameExpectsNobody() {
+    @Test mutating func anOfferToOnesOwnNameExpectsNoOtherSession() {
         let alice = fixture.open("alice")
         #expect(summary(fixture.offer(alice, to: "alice", wait: false).1) == ["1:error.peer_offline"])
     }

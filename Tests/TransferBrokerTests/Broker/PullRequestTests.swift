@@ -39,7 +39,7 @@ import WSProtocol
     }
 
     /// What the one who asks is told is the same, whatever there is of the name.
-    @Test mutating func whoAsksCannotTellWhetherAnybodyShares() {
+    @Test mutating func aRequesterCannotTellWhetherANameShares() {
         let alice = fixture.open("alice", receiving: false)
         func told(_ actions: [BrokerAction]) -> [ServerMessage] {
             actions.compactMap { if case .send(alice, let message) = $0 { message } else { nil } }
@@ -53,8 +53,8 @@ import WSProtocol
         for session in [alice, bob] {
             let away = fixture.request(session, of: "bob", elsewhere: .unknown).1
             #expect(summary(away) == ["\(session.number):error.cluster_unavailable"])
-            let nobody = fixture.request(session, of: "carol", elsewhere: .unknown).1
-            #expect(summary(nobody) == ["\(session.number):error.cluster_unavailable"])
+            let unknown = fixture.request(session, of: "carol", elsewhere: .unknown).1
+            #expect(summary(unknown) == ["\(session.number):error.cluster_unavailable"])
         }
     }
 

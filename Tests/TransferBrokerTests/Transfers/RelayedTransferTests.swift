@@ -261,7 +261,7 @@ private enum Event: String, CaseIterable {
         #expect(transfer.sessionClosed(bob).map(summary) == ["sender:peer_offline:relay", "end:peer_offline"])
     }
 
-    @Test("A half that other nodes have not heard of is lost by the cluster, and by nobody else")
+    @Test("A half that other nodes have not heard of is lost by the cluster, and by neither client")
     func aHiddenHalfIsLostByTheCluster() throws {
         var parked = try Stage.parked.transfer()
         _ = parked.tokenStaysHidden()

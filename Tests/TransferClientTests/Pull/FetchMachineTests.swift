@@ -106,7 +106,7 @@ import WSProtocol
         #expect(machine.failure == .gaveUp)
     }
 
-    @Test func aRefusalIsBelievedWhenNobodyElseAnswers() {
+    @Test func aRefusalIsBelievedWhenNoOtherSharerAnswers() {
         for code in [FailureCode.notShared, .cannotRead, .protocolError, .identityChanged] {
             var machine = machine()
             machine.asked(now: start)

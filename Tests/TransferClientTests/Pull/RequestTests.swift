@@ -82,7 +82,7 @@ import WSProtocol
         return book.take(request, from: requester, now: now ?? self.now)
     }
 
-    @Test func whoAsksWithoutEndIsInNobodysWay() throws {
+    @Test func aRequesterWithoutEndDoesNotHoldUpOthers() throws {
         var book = RequestBook()
         let count = 20 * TransferDefaults.mostSeenRequests
         for number in 0..<count {
@@ -110,7 +110,7 @@ import WSProtocol
     }
 
     /// Whatever time they say that it is.
-    @Test func manyWhoAskAreInNobodysWay() throws {
+    @Test func manyRequestersDoNotHoldUpOthers() throws {
         var book = RequestBook()
         let ahead = now + SealingDefaults.offerTolerance
         let strangers = (0..<TransferDefaults.mostSeenRequesters).map { _ in SigningKey.random() }

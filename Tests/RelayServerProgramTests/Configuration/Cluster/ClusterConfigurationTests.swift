@@ -120,7 +120,7 @@ struct ClusterConfigurationTests {
         #expect(!error.description.contains("hidden-word"))
     }
 
-    @Test("nobody can dial a wildcard", arguments: ["0.0.0.0:9", "[::]:9", "[0:0:0:0:0:0:0:0]:9"])
+    @Test("a wildcard is no address to dial", arguments: ["0.0.0.0:9", "[::]:9", "[0:0:0:0:0:0:0:0]:9"])
     func wildcard(address: String) throws {
         #expect(try failure([.nodeListen: [address]]).message.contains("--node-advertise"))
         #expect(try read([.nodeListen: [address], .nodeAdvertise: ["node-a:9"]]).cluster?.advertise.host == "node-a")
