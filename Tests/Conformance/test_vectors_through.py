@@ -12,9 +12,9 @@ import sys
 import h11
 import pytest
 
-from Conformance.test_http_vectors import BODIES, HEADS, UNKNOWN, put
 from harness import raw
 from harness.executables import REPOSITORY, clean_environment
+from harness.http_vectors import BODIES, HEADS, UNKNOWN, put
 from harness.pairs import Pair
 from harness.processes import Process
 from harness.processes import shared as sharing

@@ -221,6 +221,13 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("secrets", "docs/planted.md", secret("token")),
     ("secrets", "docs/planted.md", secret("url")),
     ("folders", "Sources/RelayServer/Utils/Planted.swift", swift("let planted = 1")),
+    ("mirrored", "Tests/StreamRelayTests/Planted/PlantedTests.swift", swift("@Suite struct PlantedTests {}")),
+    ("mirrored", "Tests/TransferBrokerTests/Sessions/SessionMovesTests.swift", swift("let planted = 1")),
+    (
+        "mirrored",
+        "Tests/RelayServerProgramTests/Admin/RegistryBackupTests.swift",
+        swift("@Suite struct LimitTextTests {}"),
+    ),
     ("shell", "scripts/planted", "#!/usr/bin/env bash\n# SPDX-License-Identifier: Apache-2.0\nif true; then\n"),
     ("python", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\ndef planted(:\n"),
     (

@@ -12,6 +12,8 @@ from .tree import Problems, Tree, line_of
 
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
 MAXIMUM_TRACKED_BYTES = 1_000_000
+# Folders of tests of a target as a whole: the model of what it decides, the vectors of what it writes.
+OF_WHOLE_TARGETS = ("Model", "Vectors")
 # Spelled in two parts, so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")
 SECRETS = (
@@ -80,6 +82,33 @@ def folders(tree: Tree) -> Problems:
         match = re.search(r"(?:^|/)(Utils?|Utilities|Helpers?|Common|Misc|New|Shared)/", path)
         if match:
             yield path, 0, f"{match.group(1)} says nothing about what is in it"
+
+
+def mirrored(tree: Tree) -> Problems:
+    """Tests in Swift lie in the folder in which Sources has what they test."""
+    folders_of: dict[str, set[str]] = {}
+    homes: dict[tuple[str, str], set[str]] = {}
+    for path in tree.swift("Sources/"):
+        _, target, *inner, file = path.split("/")
+        folders_of.setdefault(target, set()).add("/".join(inner))
+        homes.setdefault((target, file.removesuffix(".swift")), set()).add("/".join(inner))
+    for path in tree.swift("Tests/"):
+        _, tests, *inner, file = path.split("/")
+        target, folder = tests.removesuffix("Tests"), "/".join(inner)
+        # The fuzzer's tests, and those of no target, have folders of their own.
+        if target == tests or target not in folders_of:
+            continue
+        code = tree.code(path)
+        suites = re.finditer(r"\b(?:actor|class|enum|struct)\s+(\w+)Tests\b", code)
+        subjects = {suite.group(1): line_of(code, suite.start()) for suite in suites}
+        if file.endswith("Tests.swift"):
+            subjects.setdefault(file.removesuffix("Tests.swift"), 0)
+            if folder not in folders_of[target] and folder not in OF_WHOLE_TARGETS:
+                yield path, 0, f"there is no folder Sources/{target}/{folder}"
+        for subject, line in subjects.items():
+            home = homes.get((target, subject), {folder})
+            if folder not in home:
+                yield path, line, f"{subject} is in Sources/{target}/{min(home)}"
 
 
 def shell(tree: Tree) -> Problems:

@@ -208,11 +208,3 @@ import Testing
             ])
     }
 }
-
-extension RedisEndpoint {
-    /// `host:port`.
-    static func test(_ text: String) throws -> RedisEndpoint {
-        let parts = text.split(separator: ":")
-        return try #require(RedisEndpoint(host: String(parts[0]), port: Int(parts[1]) ?? 0))
-    }
-}

@@ -255,13 +255,3 @@ struct ReceivedTreeTests {
         #expect(try TreeSnapshot(of: folder.path) == TreeSnapshot(of: tree))
     }
 }
-
-/// The error that `body` throws, where that is a ``FileError``.
-func failure(_ body: () throws -> Void) -> FileError? {
-    do {
-        try body()
-        return nil
-    } catch {
-        return error as? FileError
-    }
-}

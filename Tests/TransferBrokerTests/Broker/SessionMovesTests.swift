@@ -88,7 +88,7 @@ import WSProtocol
         let running = fixture.streaming()
         let idle = [fixture.open("carol"), fixture.open("dave")]
         var told = Self.messages(fixture.handle(.moveBegun(within: .seconds(10))))
-        #expect(fixture.handle(.drainBegun).isEmpty, "nobody is closed as long as there is time to go")
+        #expect(fixture.handle(.drainBegun).isEmpty, "no session is closed as long as there is time to go")
         #expect(fixture.broker.isMoving)
         fixture.now = fixture.now + .seconds(1)
         told += Self.messages(fixture.handle(.timerFired))
