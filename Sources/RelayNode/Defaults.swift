@@ -87,10 +87,6 @@ extension Defaults {
 
     /// What waits for clients that do not read. A session that meets one of these limits is closed.
     enum Unread {
-        /// What one session may leave unread, besides what its connection has taken already (64 KiB, and what the
-        /// kernel holds): everything that may come at once to one that offers and accepts as much as it may, several
-        /// times.
-        static let session = SessionOutbox.Limits(messages: 4096, bytes: 4 * 1024 * 1024)
         /// Bytes that all sessions of a user may leave unread together: a few of them may be stuck.
         static let bytesOfUser = 16 * 1024 * 1024
         /// What a message takes besides its payload.

@@ -21,22 +21,6 @@ extension Defaults {
 
     /// Sessions, offers and transfers, as the whole relay holds them.
     package enum Broker {
-        /// What one user may hold of the node, with all sessions together.
-        package static let user = Holding(
-            // Control connections: every device a person has, and a script that sends dozens of files at once with one
-            // process each.
-            sessions: 64,
-            // Sixteen programs of theirs that send as many files at once as a session may. Each costs some 2 KiB.
-            offers: 1024,
-            pending: 1024,
-            // As many the other way. Each has one unclaimed token at a time, of which the node holds 64 times as many.
-            accepts: 1024,
-            // A sixteenth of `heldBytes`: a hundred of the largest payloads, and thousands of usual ones.
-            waitingBytes: heldBytes / 16,
-            // Four programs of theirs that ask for as much at once as a session may. Each costs some 200 bytes here,
-            // and as many on each node with a session that hears it.
-            requests: 256
-        )
         /// An address may hold so many times as much: an office behind one NAT has several people who send at the same
         /// time. All of it together is half of what the node holds at most.
         package static let usersPerAddress = 8
@@ -83,41 +67,7 @@ extension Defaults {
         package static let attachTimeout = ProtocolDefaults.attachTimeout
         /// Seconds between pings, as `welcome` announces them.
         package static let heartbeat = ProtocolDefaults.heartbeat
-        /// The timing of a transfer's states.
-        package static let timing = TransferTiming(
-            // A person has to see the question and answer it.
-            ring: .minutes(10),
-            // The receiver's token lives as long.
-            claim: tokenLifetime,
-            // As long as the receiver's request is held.
-            attach: attachTimeout,
-            // As long as the sender's client waits.
-            delivery: ProtocolDefaults.deliveryTimeout,
-            // The byte path's report is only a thread behind; a stream that is still open after this is stuck.
-            straggler: .seconds(30),
-            // A message on another connection of the same client is hardly later than the cut it explains; a client
-            // that was killed is known by its closed session at once.
-            explanation: .milliseconds(500),
-            // Four a second are as many as a person can see.
-            progress: .milliseconds(250)
-        )
-
         /// Characters of a node's own address for clients: the longest host name has 253.
         package static let publicURL = 512
-
-        /// All of the above in one value, with the default for what one address may hold.
-        package static let limits = makeLimits(address: user.times(usersPerAddress))
-
-        /// All limits in one value, with this limit for what one address may hold; nil without one.
-        package static func makeLimits(address: Holding?) -> BrokerLimits {
-            BrokerLimits(
-                user: user, address: address, transfersPerSession: transfersPerSession,
-                offersPerRecipient: offersPerRecipient, requestsPerSession: requestsPerSession,
-                openRequests: openRequests, heldBytes: heldBytes, unclaimedTokens: unclaimedTokens,
-                timing: BrokerTiming(
-                    transfer: timing, request: requestLifetime, token: tokenLifetime, heartbeat: heartbeat
-                )
-            )
-        }
     }
 }

@@ -203,6 +203,11 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ),
     ("circles", "Sources/RedisTransport/Codec/Planted.swift", swift("let planted: RedisClient? = nil")),
     ("circles", "Sources/WSProtocol/Fields/Planted.swift", swift("extension ServerMessage {}")),
+    (
+        "circles",
+        "Sources/TransferBroker/Planted.swift",
+        swift("extension Defaults {\n    static let planted = Limit?.none\n}"),
+    ),
     ("order", "Sources/WSProtocol/Messages/Planted.swift", swift("let planted: WebSocketLimits? = nil")),
     (
         "order",

@@ -353,7 +353,8 @@ def calls_between(code: str, outside: int, inside: int) -> Iterator[str]:
 
 
 def circles(tree: Tree) -> Problems:
-    """No folders of a target depend on each other in a circle: each uses the types of those below it."""
+    """No folders of a target, and the files beside them, depend on each other in a circle: each uses the types of those
+    below it."""
     for target in sorted({path.split("/")[1] for path in tree.swift("Sources/")}):
         uses = folder_uses(tree, target)
         circular = {folder for folder in uses if folder in reachable(uses, folder)}
@@ -374,24 +375,27 @@ def order(tree: Tree) -> Problems:
             places.setdefault(match.group(1) or target, []).append(match.group(2))
     for target in sorted({path.split("/")[1] for path in tree.swift("Sources/")}):
         uses, listed = folder_uses(tree, target), places.get(target, [])
-        for folder, others in uses.items():
-            for other, (name, path, number) in others.items():
-                if folder not in listed or other not in listed[: listed.index(folder)]:
+        # The files beside the folders have no row: they are above all, or below.
+        for folder in uses.keys() - {target}:
+            for other, (name, path, number) in uses[folder].items():
+                if other != target and (folder not in listed or other not in listed[: listed.index(folder)]):
                     yield path, number, f"{name} is of {other}, which docs/architecture.md does not have above {folder}"
 
 
 def folder_uses(tree: Tree, target: str) -> dict[str, dict[str, Place]]:
-    """For each folder of a target, the folders whose types it names, each with the first place: (name, path, line)."""
+    """For each folder of a target, and the files beside them under the target's own name, the others whose types it
+    names, each with the first place: (name, path, line)."""
     declaration = re.compile(
         r"^(?:(?:@\w+(?:\([^)\n]*\))?|package|internal|final|indirect|nonisolated)[ \t]+)*"
         r"(?:struct|class|enum|actor|protocol|typealias)[ \t]+(\w+)",
         re.MULTILINE,
     )
-    paths = [path for path in tree.swift(f"Sources/{target}/") if path.count("/") > 2]
-    homes = {name: path.split("/")[2] for path in paths for name in declaration.findall(tree.code(path))}
-    uses: dict[str, dict[str, Place]] = {path.split("/")[2]: {} for path in paths}
-    for path in paths:
-        folder, code = path.split("/")[2], tree.code(path)
+    paths = tree.swift(f"Sources/{target}/")
+    folders = {path: path.split("/")[2] if path.count("/") > 2 else target for path in paths}
+    homes = {name: folders[path] for path in paths for name in declaration.findall(tree.code(path))}
+    uses: dict[str, dict[str, Place]] = {folder: {} for folder in folders.values()}
+    for path, folder in folders.items():
+        code = tree.code(path)
         own = set(re.findall(r"\b(?:struct|class|enum|actor|protocol|typealias)[ \t]+(\w+)", code))
         for match in re.finditer(r"(?<![.\w])[A-Z]\w*", code):
             other = homes.get(match.group(0), folder)
