@@ -246,6 +246,7 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("python-lint", "scripts/checks/planted.py", '# SPDX-License-Identifier: Apache-2.0\n"""X."""\n\nimport os\n'),
     ("python-lint", "Tests/harness/planted.py", '# SPDX-License-Identifier: Apache-2.0\n"""' + "x " * 70 + '"""\n'),
     ("python-types", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\nplanted: int = str(1)\n"),
+    ("python-types", "Benchmarks/planted.py", "# SPDX-License-Identifier: Apache-2.0\ndef planted():\n    pass\n"),
     ("python-types", "Tests/harness/planted.py", "# SPDX-License-Identifier: Apache-2.0\ndef planted():\n    pass\n"),
     (
         "python-types",

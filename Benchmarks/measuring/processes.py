@@ -8,6 +8,21 @@ import socket
 import ssl
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
+from typing import IO, Self, TypedDict, Unpack
+
+Process = subprocess.Popen[bytes]
+#: The ports that this program took.
+_taken: set[int] = set()
+
+
+class Options(TypedDict, total=False):
+    """How a process is started."""
+
+    stdout: int | IO[bytes]
+    stderr: int | IO[bytes] | None
+    cwd: str
+    env: Mapping[str, str]
 
 
 class Failure(Exception):
@@ -18,7 +33,7 @@ class ContentDiffers(Failure):
     """A relay delivered other bytes than it was given."""
 
 
-def free_port():
+def free_port() -> int:
     """A port of 127.0.0.1 that was free a moment ago. Below the ephemeral range, so that no outgoing connection of
     the measurement itself can take it in the meantime."""
     for port in range(21000 + os.getpid() % 4000, 32000):
@@ -28,16 +43,13 @@ def free_port():
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        if port not in free_port.taken:
-            free_port.taken.add(port)
+        if port not in _taken:
+            _taken.add(port)
             return port
     raise Failure("no free port on 127.0.0.1")
 
 
-free_port.taken = set()
-
-
-def wait_for_tls(port, ca, process, name, seconds=20):
+def wait_for_tls(port: int, ca: str, process: Process, name: str, seconds: int = 20) -> None:
     """Returns once a TLS handshake with 127.0.0.1:port succeeds; raises when the process ends or time is up."""
     context = ssl.create_default_context(cafile=ca)
     deadline = time.monotonic() + seconds
@@ -56,13 +68,13 @@ def wait_for_tls(port, ca, process, name, seconds=20):
             process_poll(process, 0.05)
 
 
-def process_poll(process, seconds):
+def process_poll(process: Process, seconds: float) -> None:
     """Waits at most `seconds` for the process to end."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
 
 
-def family(pid):
+def family(pid: int) -> set[int]:
     """`pid` and all its descendants, from /proc."""
     parents = {}
     for entry in os.listdir("/proc"):
@@ -78,7 +90,7 @@ def family(pid):
         members |= more
 
 
-def stat_fields(pid):
+def stat_fields(pid: int) -> list[str] | None:
     """The fields of /proc/PID/stat from the third on, or None when there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
@@ -87,7 +99,7 @@ def stat_fields(pid):
         return None
 
 
-def cpu_seconds(pid):
+def cpu_seconds(pid: int) -> float:
     """User and system time so far of `pid` and its descendants, all threads (utime + stime of /proc/PID/stat)."""
     ticks = 0
     for member in family(pid):
@@ -97,7 +109,7 @@ def cpu_seconds(pid):
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def peak_memory(pid):
+def peak_memory(pid: int) -> int:
     """Resident memory high-water mark in bytes of `pid` and its descendants (VmHWM), summed."""
     total = 0
     for member in family(pid):
@@ -112,23 +124,23 @@ def peak_memory(pid):
 class Processes:
     """Everything that was started; leaving the block ends it all."""
 
-    def __init__(self):
-        self.running = []
+    def __init__(self) -> None:
+        self.running: list[Process] = []
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         for process in reversed(self.running):
             self.stop(process)
 
-    def start(self, command, **options):
+    def start(self, command: Sequence[str], *, stdin: int, **options: Unpack[Options]) -> Process:
         """Starts `command` in a process group of its own."""
-        process = subprocess.Popen(command, start_new_session=True, **options)
+        process = subprocess.Popen(command, stdin=stdin, start_new_session=True, **options)
         self.running.append(process)
         return process
 
-    def stop(self, process):
+    def stop(self, process: Process) -> None:
         """Ends the process and whatever it started: SIGTERM, and SIGKILL after 5 s."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             if process.poll() is None:

@@ -3,17 +3,61 @@
 
 import json
 import statistics
+from typing import TypedDict
 
-from .machine import description
-from .measure import median
+from .contestants import Contestant
+from .machine import Description, description
+from .measure import Sample, median
 
 # What relay-server is held to, as ratios of the medians of one run.
 MARKS = (("HAProxy", 1.10), ("Node.js", 0.55), ("before", 1.02))
 
 
-def build(contestants, samples, memory, speeds, count):
+class Row(TypedDict):
+    """One relay."""
+
+    name: str
+    version: str
+    library: str
+    cpu_seconds_per_gb: float
+    lowest: float
+    highest: float
+    all: list[float]
+    megabytes_per_second: float
+    load_tools_cpu_seconds_per_gb: float
+    peak_memory_bytes: int
+
+
+class Mark(TypedDict):
+    """What a ratio is held to."""
+
+    ratio: str
+    at_most: float
+    measured: float
+    passed: bool
+
+
+class Result(TypedDict):
     """Everything that was measured, as a value that becomes JSON."""
-    rows = []
+
+    bytes: int
+    rounds: int
+    protocol: str
+    machine: Description
+    relays: list[Row]
+    ratios: dict[str, float]
+    marks: list[Mark]
+
+
+def build(
+    contestants: list[Contestant],
+    samples: dict[str, list[Sample]],
+    memory: dict[str, int],
+    speeds: list[float],
+    count: int,
+) -> Result:
+    """The result."""
+    rows: list[Row] = []
     for contestant in contestants:
         taken = samples[contestant.name]
         costs = [sample.cpu_per_gb for sample in taken]
@@ -31,12 +75,13 @@ def build(contestants, samples, memory, speeds, count):
                 "peak_memory_bytes": memory[contestant.name],
             }
         )
-    costs = {row["name"]: row["cpu_seconds_per_gb"] for row in rows}
-    ratios, marks = {}, []
-    if "relay" in costs:
+    medians = {row["name"]: row["cpu_seconds_per_gb"] for row in rows}
+    ratios: dict[str, float] = {}
+    marks: list[Mark] = []
+    if "relay" in medians:
         ratios = {
-            f"relay/{name}": round(costs["relay"] / cost, 3)
-            for name, cost in costs.items()
+            f"relay/{name}": round(medians["relay"] / cost, 3)
+            for name, cost in medians.items()
             if name != "relay" and cost > 0
         }
         marks = [
@@ -60,7 +105,7 @@ def build(contestants, samples, memory, speeds, count):
     }
 
 
-def markdown(result):
+def markdown(result: Result) -> str:
     """The result as a page."""
     machine = result["machine"]
     lines = [
@@ -88,7 +133,7 @@ def markdown(result):
     return "\n".join(lines) + "\n"
 
 
-def table(result):
+def table(result: Result) -> str:
     """The result for a terminal."""
     lines = ["", f"{'relay':10}{'CPU s/GB':>10}{'lowest':>9}{'highest':>9}{'MB/s':>8}{'memory':>10}   TLS library"]
     lines.extend(
@@ -108,18 +153,18 @@ def table(result):
     return "\n".join(lines)
 
 
-def conditions(machine):
+def conditions(machine: Description) -> str:
     """What the seconds, and a little the ratios, depend on."""
     speed = statistics.median(machine["aes_128_gcm_gb_per_second"])
     return f"AES-128-GCM at {speed:.1f} GB/s (median), congestion control {machine['congestion_control']}."
 
 
-def verdict_of(mark):
+def verdict_of(mark: Mark) -> str:
     """One word for a mark."""
     return "PASS" if mark["passed"] else "MISSED"
 
 
-def write(result, path):
+def write(result: Result, path: str) -> None:
     """Writes the result to `path`: JSON when the name ends so, Markdown otherwise."""
     text = json.dumps(result, indent=2) + "\n" if path.endswith(".json") else markdown(result)
     with open(path, "w", encoding="utf-8") as file:

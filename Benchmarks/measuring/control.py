@@ -14,14 +14,18 @@ import ssl
 import struct
 import subprocess
 import threading
+from typing import Any
 
 from .processes import Failure
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 ANSWER_SECONDS = 30
 
+#: A message of the control connection.
+Message = dict[str, Any]
 
-def encode(data):
+
+def encode(data: bytes) -> str:
     """base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
@@ -29,21 +33,21 @@ def encode(data):
 class Identity:
     """An Ed25519 key, made and used by the openssl command."""
 
-    def __init__(self, directory, name):
+    def __init__(self, directory: str, name: str) -> None:
         self.name = name
         self.path = os.path.join(directory, f"{name}.ed25519")
         self.key = self._make("ed25519", self.path)
 
     @staticmethod
-    def _make(algorithm, path):
-        def run(*arguments):
+    def _make(algorithm: str, path: str) -> bytes:
+        def run(*arguments: str) -> bytes:
             return subprocess.run(("openssl", *arguments), check=True, capture_output=True).stdout
 
         run("genpkey", "-algorithm", algorithm, "-out", path)
         # A public key of these kinds is the last 32 bytes of its DER form (RFC 8410, section 4).
         return run("pkey", "-in", path, "-pubout", "-outform", "DER")[-32:]
 
-    def sign(self, text):
+    def sign(self, text: str) -> bytes:
         """The Ed25519 signature of `text`."""
         message = self.path + ".message"
         with open(message, "wb") as file:
@@ -55,7 +59,7 @@ class Identity:
 class SecureStream:
     """TLS over a socket that one thread may read while another one writes, which ssl.SSLSocket does not allow."""
 
-    def __init__(self, port, ca):
+    def __init__(self, port: int, ca: str) -> None:
         self.raw = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         context = ssl.create_default_context(cafile=ca)
@@ -70,13 +74,13 @@ class SecureStream:
                 self._feed()
         self._flush()
 
-    def send(self, data):
+    def send(self, data: bytes) -> None:
         """Sends all of `data`."""
         with self.lock:
             self.session.write(data)
             self._flush()
 
-    def receive(self):
+    def receive(self) -> bytes:
         """Some bytes; none at the end of the connection."""
         while True:
             with self.lock:
@@ -88,12 +92,12 @@ class SecureStream:
                     return b""
             self._feed()
 
-    def _flush(self):
+    def _flush(self) -> None:
         data = self.outgoing.read()
         if data:
             self.raw.sendall(data)
 
-    def _feed(self):
+    def _feed(self) -> None:
         data = self.raw.recv(65536)
         if data:
             self.incoming.write(data)
@@ -101,7 +105,7 @@ class SecureStream:
             self.incoming.write_eof()
 
 
-def upgrade(host):
+def upgrade(host: str) -> bytes:
     """The request that makes a connection a WebSocket of the relay."""
     key = base64.b64encode(os.urandom(16)).decode("ascii")
     return (
@@ -114,9 +118,9 @@ def upgrade(host):
 class Session:
     """One logged-in control connection. A thread of its own reads it and answers pings."""
 
-    def __init__(self, port, ca, identity):
+    def __init__(self, port: int, ca: str, identity: Identity) -> None:
         self.host = f"127.0.0.1:{port}"
-        self.messages = queue.Queue()
+        self.messages: queue.Queue[Message | None] = queue.Queue()
         self.is_open = True
         self.next_id = 0
         self.stream = SecureStream(port, ca)
@@ -125,19 +129,19 @@ class Session:
         threading.Thread(target=self._read, daemon=True).start()
         self._login(identity)
 
-    def close(self):
+    def close(self) -> None:
         """Cuts the connection."""
         with contextlib.suppress(OSError):
             self.stream.raw.shutdown(socket.SHUT_RDWR)
 
-    def send(self, kind, **fields):
+    def send(self, kind: str, **fields: object) -> str:
         """Sends one message; returns its id."""
         self.next_id += 1
         identifier = f"c{self.next_id}"
         self._send_frame(TEXT, json.dumps({"type": kind, "id": identifier, **fields}).encode("utf-8"))
         return identifier
 
-    def expect(self, kind, **fields):
+    def expect(self, kind: str, **fields: object) -> Message:
         """The next message of that type with those fields; others are passed over, except failures."""
         while True:
             try:
@@ -151,7 +155,7 @@ class Session:
             if message.get("type") in ("error", "failed"):
                 raise Failure(f"the relay answered {message.get('code')!r} instead of {kind!r}")
 
-    def _upgrade(self):
+    def _upgrade(self) -> bytearray:
         self.stream.send(upgrade(self.host))
         answer = b""
         while b"\r\n\r\n" not in answer:
@@ -164,7 +168,7 @@ class Session:
             raise Failure(f"the relay refused the WebSocket upgrade: {head.splitlines()[0].decode('latin-1')}")
         return bytearray(rest)
 
-    def _login(self, identity):
+    def _login(self, identity: Identity) -> None:
         nonce = self.expect("challenge")["nonce"]
         signed = f"relay.v1 register\n{self.host}\n{identity.name}\n{nonce}"
         credentials = {
@@ -176,7 +180,7 @@ class Session:
         self.send("register", credentials=credentials)
         self.expect("welcome")
 
-    def _send_frame(self, opcode, payload):
+    def _send_frame(self, opcode: int, payload: bytes) -> None:
         mask = os.urandom(4)
         length = len(payload)
         head = bytes((0x80 | opcode,))
@@ -184,7 +188,7 @@ class Session:
         masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
         self.stream.send(head + mask + masked)
 
-    def _take(self, count):
+    def _take(self, count: int) -> bytes:
         while len(self.buffer) < count:
             part = self.stream.receive()
             if not part:
@@ -194,7 +198,7 @@ class Session:
         del self.buffer[:count]
         return taken
 
-    def _read(self):
+    def _read(self) -> None:
         text = b""
         try:
             while True:

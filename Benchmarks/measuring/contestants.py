@@ -5,9 +5,10 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
 
 from .control import Identity, Session, encode
-from .processes import Failure, free_port, wait_for_tls
+from .processes import Failure, Process, Processes, free_port, wait_for_tls
 
 PEERS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "peers")
 
@@ -15,7 +16,7 @@ PEERS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 class Certificates:
     """Paths of what certs/make wrote."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: str) -> None:
         self.ca = os.path.join(directory, "ca.pem")
         self.certificate = os.path.join(directory, "server.pem")
         self.key = os.path.join(directory, "server.key")
@@ -29,7 +30,14 @@ class Certificates:
 class Halves:
     """How the load tools reach a relay for one stream: a port and a request's head each, or a port to listen on."""
 
-    def __init__(self, source_port, source_head=None, sink_port=None, sink_head=None, sink_listens=False):
+    def __init__(
+        self,
+        source_port: int,
+        source_head: str | Callable[[], str] | None = None,
+        sink_port: int | None = None,
+        sink_head: str | None = None,
+        sink_listens: bool = False,
+    ) -> None:
         self.source_port = source_port
         self.source_head = source_head
         self.sink_port = sink_port if sink_port is not None else source_port
@@ -37,39 +45,40 @@ class Halves:
         self.sink_listens = sink_listens
 
 
-def request(method, path, port, *fields):
+def request(method: str, path: str, port: int, *fields: str) -> str:
     """The head of an HTTP/1.1 request that ends its connection."""
     lines = (f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Connection: close", *fields)
     return "\r\n".join(lines) + "\r\n\r\n"
 
 
 class Contestant:
-    """One relay process. `process` is set by `start`."""
+    """One relay process. `process` and `version` are set by `start`."""
 
     name = ""
     library = ""
-    process = None
+    version: str
+    process: Process
 
-    def __init__(self, directory, certificates):
+    def __init__(self, directory: str, certificates: Certificates) -> None:
         self.directory = directory
         self.certificates = certificates
         self.port = free_port()
 
-    def start(self, processes):
+    def start(self, processes: Processes) -> None:
         """Starts the relay and returns once it listens."""
 
-    def halves(self, count):
+    def halves(self, count: int) -> Halves:
         """What the load tools need for a stream of `count` bytes."""
         raise NotImplementedError
 
-    def finish(self, count):
+    def finish(self, count: int) -> None:
         """Called after a stream has been verified."""
 
-    def _launch(self, processes, command):
+    def _launch(self, processes: Processes, command: Sequence[str]) -> None:
         self.process = processes.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         wait_for_tls(self.port, self.certificates.ca, self.process, self.name)
 
-    def _render(self, template, **values):
+    def _render(self, template: str, **values: object) -> str:
         with open(os.path.join(PEERS, template), encoding="utf-8") as file:
             text = file.read()
         values.update(
@@ -91,11 +100,11 @@ class Contestant:
 class Pipe(Contestant):
     """A TCP proxy that opens a connection to the sink for each connection from the source."""
 
-    def __init__(self, directory, certificates):
+    def __init__(self, directory: str, certificates: Certificates) -> None:
         super().__init__(directory, certificates)
         self.sink_port = free_port()
 
-    def halves(self, count):
+    def halves(self, count: int) -> Halves:
         return Halves(self.port, sink_port=self.sink_port, sink_listens=True)
 
 
@@ -104,7 +113,7 @@ class HAProxy(Pipe):
 
     name = "HAProxy"
 
-    def start(self, processes):
+    def start(self, processes: Processes) -> None:
         program = find("haproxy", "haproxy")
         about = output(program, "-vv")
         self.library = first(r"Running on OpenSSL version : (OpenSSL \S+)", about)
@@ -118,7 +127,7 @@ class Nginx(Pipe):
 
     name = "nginx"
 
-    def start(self, processes):
+    def start(self, processes: Processes) -> None:
         program = find("nginx", "nginx")
         about = output(program, "-V")
         self.library = first(r"running with (OpenSSL \S+)", about) or first(r"built with (OpenSSL \S+)", about)
@@ -140,7 +149,7 @@ class Node(Contestant):
 
     name = "Node.js"
 
-    def start(self, processes):
+    def start(self, processes: Processes) -> None:
         program = find("node", "nodejs")
         self.version, self.library = output(program, "-p", "process.version+' '+process.versions.openssl").split()
         self.library = f"OpenSSL {self.library} (Node's own)" if is_bundled(program) else f"OpenSSL {self.library}"
@@ -148,7 +157,7 @@ class Node(Contestant):
         certificates = self.certificates
         self._launch(processes, (program, script, str(self.port), certificates.certificate, certificates.key))
 
-    def halves(self, count):
+    def halves(self, count: int) -> Halves:
         source = request("PUT", "/upload", self.port, f"Content-Length: {count}")
         return Halves(self.port, source, sink_head=request("GET", "/download", self.port))
 
@@ -157,23 +166,24 @@ class Relay(Contestant):
     """relay-server, by /upload and /download with tokens from a real offer."""
 
     name = "relay"
+    sessions: tuple[Session, Session]
+    transfer: str
 
-    def __init__(self, directory, certificates, program):
+    def __init__(self, directory: str, certificates: Certificates, program: str) -> None:
         super().__init__(directory, certificates)
         self.program = program
         self.version = "this tree"
-        self.sessions = None
-        self.transfer = None
 
-    def start(self, processes):
+    def start(self, processes: Processes) -> None:
         self.library = first(r"(OpenSSL \S+)", output("openssl", "version"))
         self._launch(processes, serve(self.program, self.port, self.directory, self.certificates))
         people = (Identity(self.directory, "alice"), Identity(self.directory, "bob"))
-        self.sessions = tuple(Session(self.port, self.certificates.ca, person) for person in people)
-        self.sessions[1].send("presence", receiving=True)
-        self.sessions[1].expect("ok")
+        alice, bob = (Session(self.port, self.certificates.ca, person) for person in people)
+        self.sessions = alice, bob
+        bob.send("presence", receiving=True)
+        bob.expect("ok")
 
-    def halves(self, count):
+    def halves(self, count: int) -> Halves:
         alice, bob = self.sessions
         self.transfer = encode(os.urandom(16))
         alice.send("offer", to="bob", transfer=self.transfer, wait=True, payload=encode(b"{}"))
@@ -182,7 +192,7 @@ class Relay(Contestant):
         start = bob.expect("start", transfer=self.transfer, role="download")
         download = request("GET", start["url"], self.port, f"Authorization: Bearer {start['token']}")
 
-        def upload():
+        def upload() -> str:
             # The upload's token comes only when the download is attached.
             start = alice.expect("start", transfer=self.transfer, role="upload")
             bearer = f"Authorization: Bearer {start['token']}"
@@ -190,19 +200,19 @@ class Relay(Contestant):
 
         return Halves(self.port, upload, sink_head=download)
 
-    def finish(self, count):
+    def finish(self, count: int) -> None:
         alice, bob = self.sessions
         bob.send("delivered", transfer=self.transfer, payload=encode(b"{}"))
         alice.expect("delivered", transfer=self.transfer)
 
 
-def serve(program, port, directory, certificates):
+def serve(program: str, port: int, directory: str, certificates: Certificates) -> list[str]:
     """The command that runs relay-server with open registration and its state in `directory`."""
     state = os.path.join(directory, "state")
     os.mkdir(state, 0o700)
-    command = (program, "serve", "--listen", f"127.0.0.1:{port}", "--state-dir", state)
-    command += ("--tls-cert", certificates.certificate, "--tls-key", certificates.key)
-    return (*command, "--registration", "open", "--log-level", "warning", "--metrics-listen", "off")
+    command = [program, "serve", "--listen", f"127.0.0.1:{port}", "--state-dir", state]
+    command += ["--tls-cert", certificates.certificate, "--tls-key", certificates.key]
+    return [*command, "--registration", "open", "--log-level", "warning", "--metrics-listen", "off"]
 
 
 class Before(Relay):
@@ -210,12 +220,12 @@ class Before(Relay):
 
     name = "before"
 
-    def __init__(self, directory, certificates, program):
+    def __init__(self, directory: str, certificates: Certificates, program: str) -> None:
         super().__init__(directory, certificates, program)
         self.version = "another tree"
 
 
-def find(program, package):
+def find(program: str, package: str) -> str:
     """The path of `program`, also in the sbin folders that are not on every PATH."""
     path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
     if path is None:
@@ -223,19 +233,19 @@ def find(program, package):
     return path
 
 
-def output(*command):
+def output(*command: str) -> str:
     """Everything the command prints."""
     return subprocess.run(
         command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30
     ).stdout
 
 
-def first(pattern, text):
+def first(pattern: str, text: str) -> str:
     """The first match's first group, or an empty string."""
     match = re.search(pattern, text)
     return match.group(1) if match else ""
 
 
-def is_bundled(program):
+def is_bundled(program: str) -> bool:
     """Whether the program brings its TLS library along instead of using the system's."""
     return "libssl" not in output("ldd", program)

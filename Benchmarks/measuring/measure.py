@@ -5,18 +5,31 @@ import json
 import statistics
 import subprocess
 import time
+from collections.abc import Callable, Sequence
+from typing import TypedDict
 
+from .contestants import Contestant
 from .machine import aes_gigabytes_per_second
-from .processes import ContentDiffers, Failure, cpu_seconds, peak_memory, process_poll
+from .processes import ContentDiffers, Failure, Process, Processes, cpu_seconds, peak_memory, process_poll
 
 WARM_UP_BYTES = 64 * 1024 * 1024
 SLOWEST_BYTES_PER_SECOND = 15_000_000  # below that something is wrong, and the stream is given up
 
 
+class End(TypedDict):
+    """What a load tool prints."""
+
+    seconds: float
+    cpu: float
+    protocol: str
+    cipher: str
+    library: str
+
+
 class Sample:
     """What one stream cost."""
 
-    def __init__(self, count, cpu, ends):
+    def __init__(self, count: int, cpu: float, ends: dict[str, End]) -> None:
         self.cpu_per_gb = cpu / (count / 1e9)
         self.seconds = ends["sink"]["seconds"]
         self.megabytes_per_second = count / 1e6 / max(self.seconds, 1e-9)
@@ -24,40 +37,21 @@ class Sample:
         self.library = ends["sink"]["library"]
 
 
-def stream(contestant, load, count, processes, flip=None):
+def stream(contestant: Contestant, load: str, count: int, processes: Processes, flip: int | None = None) -> Sample:
     """Sends `count` bytes through the relay; both ends are the same program for every relay."""
     deadline = time.monotonic() + 60 + count / SLOWEST_BYTES_PER_SECOND
     certificates = contestant.certificates
     halves = contestant.halves(count)
     before = cpu_seconds(contestant.process.pid)
     if halves.sink_listens:
-        command = (
-            load,
-            "sink",
-            "--listen",
-            str(halves.sink_port),
-            "--bytes",
-            str(count),
-            "--cert",
-            certificates.certificate,
-            "--key",
-            certificates.key,
-        )
+        command = [load, "sink", "--listen", str(halves.sink_port), "--bytes", str(count)]
+        command += ["--cert", certificates.certificate, "--key", certificates.key]
         sink = launch(processes, command, None, flip is not None)
-        if sink.stdout.readline().strip() != "listening":
+        if sink.stdout is None or sink.stdout.readline().strip() != b"listening":
             raise Failure(f"{contestant.name}: the sink could not listen")
     else:
-        command = (
-            load,
-            "sink",
-            "--connect",
-            str(halves.sink_port),
-            "--bytes",
-            str(count),
-            "--ca",
-            certificates.ca,
-            "--request",
-        )
+        command = [load, "sink", "--connect", str(halves.sink_port), "--bytes", str(count)]
+        command += ["--ca", certificates.ca, "--request"]
         sink = launch(processes, command, halves.sink_head, flip is not None)
     command = [load, "source", "--connect", str(halves.source_port), "--bytes", str(count), "--ca", certificates.ca]
     if flip is not None:
@@ -77,18 +71,18 @@ def stream(contestant, load, count, processes, flip=None):
     return Sample(count, after - before, ends)
 
 
-def launch(processes, command, head, quiet=False):
+def launch(processes: Processes, command: Sequence[str], head: str | None, quiet: bool = False) -> Process:
     """Starts one end, handing it the head of its request on standard input."""
     complaints = subprocess.DEVNULL if quiet else None
-    process = processes.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True)
-    if head is not None:
-        process.stdin.write(head)
-    process.stdin.close()
-    process.stdin = None
+    process = processes.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints)
+    if process.stdin is not None:
+        process.stdin.write((head or "").encode("ascii"))
+        process.stdin.close()
+        process.stdin = None
     return process
 
 
-def finish(contestant, ends, deadline):
+def finish(contestant: Contestant, ends: dict[str, Process], deadline: float) -> dict[str, End]:
     """Waits for both ends and returns what they printed. When one fails, the other is not waited for."""
     waiting = dict(ends)
     while waiting:
@@ -105,10 +99,10 @@ def finish(contestant, ends, deadline):
             raise Failure(f"{contestant.name}: the {' and the '.join(waiting)} did not finish in time")
         if waiting:
             process_poll(next(iter(waiting.values())), 0.25)
-    return {role: json.loads(process.stdout.read().splitlines()[-1]) for role, process in ends.items()}
+    return {role: json.loads(process.communicate()[0].splitlines()[-1]) for role, process in ends.items()}
 
 
-def explain(contestant, role, status):
+def explain(contestant: Contestant, role: str, status: int) -> None:
     """Raises unless the status is that of an end that is content."""
     if status == 3:
         raise ContentDiffers(f"{contestant.name}: the content differs")
@@ -116,13 +110,20 @@ def explain(contestant, role, status):
         raise Failure(f"{contestant.name}: the {role} failed with status {status}")
 
 
-def rounds(contestants, load, count, number, processes, tell):
+def rounds(
+    contestants: list[Contestant],
+    load: str,
+    count: int,
+    number: int,
+    processes: Processes,
+    tell: Callable[[str], None],
+) -> tuple[dict[str, list[Sample]], dict[str, int], list[float]]:
     """Measures every contestant once a round, beginning with another one each time. One short stream each before
     that is not counted: it fills caches and lets compilers of the just-in-time kind do their work.
 
     Returns the samples and peak memory by name, and how fast the processor did AES before each round."""
-    speeds = []
-    samples = {contestant.name: [] for contestant in contestants}
+    speeds: list[float] = []
+    samples: dict[str, list[Sample]] = {contestant.name: [] for contestant in contestants}
     for contestant in contestants:
         stream(contestant, load, min(count, WARM_UP_BYTES), processes)
     for index in range(number):
@@ -140,6 +141,6 @@ def rounds(contestants, load, count, number, processes, tell):
     return samples, memory, speeds
 
 
-def median(samples, field):
+def median(samples: list[Sample], field: str) -> float:
     """The median of one field of the samples."""
     return statistics.median(getattr(sample, field) for sample in samples)

@@ -10,10 +10,12 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
+from typing import Unpack
 
 from . import people
-from .contestants import find
-from .processes import Failure, free_port, process_poll
+from .contestants import Certificates, find
+from .processes import Failure, Options, Process, Processes, free_port, process_poll
 
 #: Below that something is wrong, and the transfer is given up.
 SLOWEST_BYTES_PER_SECOND = 10_000_000
@@ -23,7 +25,7 @@ STARTING = 30
 class Sample:
     """What one transfer took: wall-clock seconds, and CPU seconds of the two ends, each with what it started."""
 
-    def __init__(self, size, seconds, sender, receiver):
+    def __init__(self, size: int, seconds: float, sender: float | None, receiver: float | None) -> None:
         self.seconds, self.megabytes_per_second = seconds, size / 1e6 / seconds
         self.sender, self.receiver = (cpu / (size / 1e9) if cpu is not None else None for cpu in (sender, receiver))
 
@@ -31,18 +33,20 @@ class Sample:
 class End:
     """A process whose end, and cost, are waited for. It is killed when it takes too long."""
 
-    def __init__(self, processes, name, command, seconds, **options):
+    def __init__(
+        self, processes: Processes, name: str, command: Sequence[str], seconds: float, **options: Unpack[Options]
+    ) -> None:
         self._processes, self._name, self.began = processes, name, time.monotonic()
         self.process = processes.start(command, stdin=subprocess.DEVNULL, **options)
         self._timer = threading.Timer(seconds, self._give_up)
         self._timer.daemon = True
         self._timer.start()
 
-    def _give_up(self):
+    def _give_up(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
-    def wait(self, log):
+    def wait(self, log: str) -> float:
         """CPU seconds of the process and of those it has waited for; its end has to be a good one."""
         _, status, used = os.wait4(self.process.pid, 0)
         self.ended = time.monotonic()
@@ -54,13 +58,13 @@ class End:
         return used.ru_utime + used.ru_stime
 
 
-def said(log):
+def said(log: str) -> str:
     """What is in a log."""
     with open(log, encoding="utf-8", errors="replace") as file:
         return file.read().strip()
 
 
-def wait_for_port(port, process, name):
+def wait_for_port(port: int, process: Process, name: str) -> None:
     """Returns once something listens there."""
     deadline = time.monotonic() + STARTING
     while True:
@@ -80,37 +84,38 @@ class Contestant:
 
     name = ""
 
-    def __init__(self, directory):
+    def __init__(self, directory: str) -> None:
         self.directory, self.log = directory, os.path.join(directory, "log")
         os.mkdir(directory, 0o700)
 
-    def start(self, processes):
+    def start(self, processes: Processes) -> None:
         """Starts what stays running."""
         self.processes = processes
 
-    def carry(self, path, folder):
+    def carry(self, path: str, folder: str) -> Sample:
         """Carries the file at `path` into `folder`, and returns the Sample."""
         raise NotImplementedError
 
-    def _end(self, name, command, size, **options):
+    def _end(self, name: str, command: Sequence[str], size: int, **options: Unpack[Options]) -> End:
         with open(self.log, "ab") as log:
             seconds = 60 + size / SLOWEST_BYTES_PER_SECOND
-            return End(self.processes, name, command, seconds, **({"stdout": log, "stderr": log} | options))
+            outputs: Options = {"stdout": log, "stderr": log}
+            return End(self.processes, name, command, seconds, **(outputs | options))
 
 
 class Relay(Contestant):
     """relay-server, `relay-client send` and `relay-client receive`: from the start of `send` to its "delivered"."""
 
-    def __init__(self, directory, name, programs, certificates):
+    def __init__(self, directory: str, name: str, programs: str, certificates: Certificates) -> None:
         super().__init__(directory)
         self.name, self.programs, self.certificates = name, programs, certificates
 
-    def start(self, processes):
+    def start(self, processes: Processes) -> None:
         super().start(processes)
         self.relay = people.Relay(self.directory, self.certificates, self.programs, processes)
         self.sender, self.receiver = self.relay.person("alice"), self.relay.person("bob")
 
-    def carry(self, path, folder):
+    def carry(self, path: str, folder: str) -> Sample:
         size, receiving = os.path.getsize(path), os.path.join(self.directory, "receiving")
         command, environment = self.receiver.command("receive", "--yes", "--once", "--json", "--output", folder)
         with open(receiving, "wb") as output:
@@ -131,11 +136,11 @@ class Scp(Contestant):
 
     name = "scp"
 
-    def start(self, processes):
+    def start(self, processes: Processes) -> None:
         super().start(processes)
         self.port = free_port()
         for key in ("host", "user"):
-            command = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", os.path.join(self.directory, key))
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", os.path.join(self.directory, key)]
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
         with open(self._path("host.pub"), encoding="ascii") as public:
             key = " ".join(public.read().split()[:2])
@@ -149,22 +154,22 @@ class Scp(Contestant):
         if os.geteuid() == 0:
             # Where sshd shuts itself up before a login; Debian's service makes it.
             os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
-        command = (find("sshd", "openssh-server"), "-D", "-e", "-f", self._path("sshd_config"))
+        command = [find("sshd", "openssh-server"), "-D", "-e", "-f", self._path("sshd_config")]
         with open(self.log, "ab") as log:
             server = processes.start(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for_port(self.port, server, "sshd")
 
-    def _path(self, name):
+    def _path(self, name: str) -> str:
         return os.path.join(self.directory, name)
 
-    def _write(self, name, text):
+    def _write(self, name: str, text: str) -> None:
         with open(self._path(name), "w", encoding="ascii") as file:
             file.write(text)
 
-    def carry(self, path, folder):
+    def carry(self, path: str, folder: str) -> Sample:
         size = os.path.getsize(path)
-        settings = (f"UserKnownHostsFile={self._path('known')}", "StrictHostKeyChecking=yes", "BatchMode=yes")
-        settings += ("IdentitiesOnly=yes", f"IdentityFile={self._path('user')}")
+        settings = [f"UserKnownHostsFile={self._path('known')}", "StrictHostKeyChecking=yes", "BatchMode=yes"]
+        settings += ["IdentitiesOnly=yes", f"IdentityFile={self._path('user')}"]
         command = ["scp", "-q", "-F", "/dev/null", "-P", str(self.port)]
         command += [word for setting in settings for word in ("-o", setting)]
         client = self._end("scp", [*command, path, f"{getpass.getuser()}@127.0.0.1:{folder}/"], size)
@@ -178,11 +183,11 @@ class Wormhole(Contestant):
 
     name = "wormhole"
 
-    def __init__(self, directory, environment):
+    def __init__(self, directory: str, environment: str) -> None:
         super().__init__(directory)
         self.programs = os.path.join(environment, "bin")
 
-    def start(self, processes):
+    def start(self, processes: Processes) -> None:
         super().start(processes)
         self.ports = free_port(), free_port()
         plugins = (["wormhole-mailbox", "--channel-db", os.path.join(self.directory, "mailbox")], ["transitrelay"])
@@ -192,7 +197,7 @@ class Wormhole(Contestant):
                 server = processes.start(command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             wait_for_port(port, server, plugin[0])
 
-    def carry(self, path, folder):
+    def carry(self, path: str, folder: str) -> Sample:
         size, code = os.path.getsize(path), f"{secrets.randbelow(900) + 100}-{secrets.token_hex(8)}"
         mailbox, transit = self.ports
         command = [os.path.join(self.programs, "wormhole"), "--relay-url", f"ws://127.0.0.1:{mailbox}/v1"]
