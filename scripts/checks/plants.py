@@ -73,6 +73,11 @@ def page(*changes: tuple[str, str]) -> str:
     return text
 
 
+def configured(ruff: list[str], mypy: list[str]) -> str:
+    """A pyproject.toml that names these files."""
+    return f"[tool.ruff]\nextend-include = {json.dumps(ruff)}\n\n[tool.mypy]\nfiles = {json.dumps(mypy)}\n"
+
+
 UNCHECKED = "    // SAFETY: planted\n    final class C{0}: @unchecked Sendable {{}}\n"
 
 # (check, path, text of the file that is added there; for several files, the text of each by its path)
@@ -240,6 +245,9 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
         "scripts/checks/planted.py",
         "# SPDX-License-Identifier: Apache-2.0\ndef planted():\n" + "    pass\n" * 61,
     ),
+    ("python-named", "scripts/planted", "#!/usr/bin/env python3\n# SPDX-License-Identifier: Apache-2.0\n"),
+    ("python-named", "cluster/up", {"pyproject.toml": configured(ruff=["cluster/up"], mypy=["cluster"])}),
+    ("python-named", "cluster/up", {"pyproject.toml": configured(ruff=["cluster"], mypy=["cluster/up"])}),
     ("python-format", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\nplanted  = 1\n"),
     ("python-format", "cluster/up", "#!/usr/bin/env python3\n# SPDX-License-Identifier: Apache-2.0\nplanted = '1'\n"),
     ("python-format", "Tests/requirements.txt", "# SPDX-License-Identifier: Apache-2.0\nruff==0.0.1\n"),

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 
 from .tree import Problems, Tree
 
@@ -71,6 +72,15 @@ def parsed(tree: Tree) -> Problems:
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > MAXIMUM_FUNCTION_LINES:
                     yield path, node.lineno, f"a function of {length} lines, {MAXIMUM_FUNCTION_LINES} at most"
+
+
+def named(tree: Tree) -> Problems:
+    """Python without a suffix is named for ruff and for mypy, which do not find it in a folder by themselves."""
+    settings = tomllib.loads(tree.text("pyproject.toml"))["tool"]
+    for path in python_files(tree):
+        for tool, key in (("ruff", "extend-include"), ("mypy", "files")):
+            if not path.endswith(".py") and path not in settings[tool][key]:
+                yield path, 1, f"`{key}` of [tool.{tool}] in pyproject.toml does not name it"
 
 
 def formatted(tree: Tree) -> Problems:
