@@ -37,6 +37,24 @@ def test_a_stopping_node_is_not_reported_as_a_departed_client(cluster, half, cod
         assert download.how_ended() in (raw.TRUNCATED, raw.RESET)
 
 
+def test_a_sender_whose_node_stops_before_its_receiver_has_answered_is_not_reported_as_departed(cluster):
+    """Everything is through, so that there is no stream any more that could be cut: only the session is."""
+    made = cluster("--nodes", "2")
+    staying, leaving = made.node(1), made.node(2)
+    with Pair(leaving, receiver=staying) as pair:
+        offer, download, upload = pair.flowing(100_000)
+        upload.send(b"x" * 100_000)
+        assert download.head().status == 200
+        wait_for_bytes(download, 100_000)
+        assert upload.answer(method="PUT").status == 200
+        assert download.how_ended() == raw.NOTIFY
+        for _ in range(2):
+            os.kill(leaving.pid, signal.SIGTERM)
+            until(lambda: "draining" in leaving.logs(), 5, "the drain")
+        assert pair.receiver.failed(offer.transfer)["code"] == "draining"
+        assert pair.sender.close_code() == 1001
+
+
 def progress(process):
     """How many bytes are through, as a client has said so far."""
     return [event["bytes"] for event in process.events("progress")]

@@ -323,19 +323,19 @@ extension RelayedTransfer {
     /// - Parameter why: when it is its node that goes, the client is probably still there, and worth another try.
     mutating func sessionClosed(_ session: SessionID, _ why: SessionEnd = .closed) -> [TransferAction] {
         switch state {
-        case .waiting: return session == sender ? fail(.senderGone, except: session) : []
+        case .waiting: return session == sender ? fail(why.cause(of: .upload), except: session) : []
         case .ringing(let payload, var rung, let lastDecline, let deadline):
-            if session == sender { return fail(.senderGone, except: session) }
+            if session == sender { return fail(why.cause(of: .upload), except: session) }
             guard let index = rung.firstIndex(where: { $0.session == session }) else { return [] }
             rung.remove(at: index)
             state = .ringing(payload, rung: rung, lastDecline: lastDecline, deadline: deadline)
-            return endIfNoReceiverCanAnswer(otherwise: why == .closed ? nil : why.ofReceiver)
+            return endIfNoReceiverCanAnswer(otherwise: why == .closed ? nil : why.cause(of: .download))
         case .accepted, .parked, .streaming, .streamed:
-            if session == sender { return fail(.senderGone, except: session) }
-            return session == receiver ? fail(why.ofReceiver, except: session) : []
+            if session == sender { return fail(why.cause(of: .upload), except: session) }
+            return session == receiver ? fail(why.cause(of: .download), except: session) : []
         case .broken(let receiver, let cause, deadline: _):
             guard session == sender || session == receiver else { return [] }
-            return fail(why == .closed ? cause : why.ofReceiver, except: session)
+            return fail(why == .closed ? cause : why.cause(of: .download), except: session)
         case .confirmed(let receiver, let payload, deadline: _):
             if session == sender { return end(.delivered, [.endStream(.delivered)]) }
             // What the receiver came for is done.

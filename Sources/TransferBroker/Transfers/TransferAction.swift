@@ -50,10 +50,11 @@ enum SessionEnd: Hashable, Sendable {
     /// Its node is lost.
     case nodeLost
 
-    /// What the other side is told when this was the receiver's; only with ``closed`` is it the receiver who has gone.
-    var ofReceiver: FailureCode {
+    /// What the other side is told when this was the session of `role`; only with ``closed`` is it that client who has
+    /// gone.
+    func cause(of role: TransferRole) -> FailureCode {
         switch self {
-        case .closed: .receiverGone
+        case .closed: .streamLost(by: role)
         case .nodeStopping: .draining
         case .nodeLost: .clusterUnavailable
         }

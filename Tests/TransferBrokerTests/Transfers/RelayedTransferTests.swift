@@ -308,6 +308,18 @@ private enum Event: String, CaseIterable {
         #expect(streaming.sessionClosed(bob, .nodeStopping).contains(.failSender(.draining, by: .relay)))
     }
 
+    @Test(
+        "A sender whose node goes has not gone, in any state",
+        arguments: [Stage.ringing, .accepted, .parked, .streaming, .streamed])
+    fileprivate func aSenderOfALostNodeIsNotReportedAsGone(_ stage: Stage) throws {
+        for (why, code) in [(SessionEnd.nodeStopping, FailureCode.draining), (.nodeLost, .clusterUnavailable)] {
+            var transfer = try stage.transfer()
+            let actions = transfer.sessionClosed(alice, why)
+            #expect(actions.contains(.failReceiver(bob, code, by: .relay)))
+            #expect(actions.last == .end(.failed(code)))
+        }
+    }
+
     @Test func aSessionThatDeclinedIsNotToldThatTheTransferIsOver() throws {
         var transfer = try Stage.ringing.transfer()
         _ = transfer.sessionReceiving(carol, now: start)
