@@ -32,7 +32,7 @@ from harness.members import Node
 from harness.network import run
 from harness.processes import Process
 from harness.redis import Redis, RedisError
-from harness.types import Word
+from harness.types import Environment, Word
 from harness.waiting import TooLate, background, until
 
 from . import chaos_rules
@@ -621,14 +621,16 @@ def _link_port(node: Node) -> int:
 class World:
     """A cluster on a loopback of its own, and people."""
 
-    def __init__(self, binaries: pathlib.Path, folder: pathlib.Path, pairs: int = PAIRS) -> None:
+    def __init__(
+        self, binaries: pathlib.Path, folder: pathlib.Path, pairs: int = PAIRS, env: Environment | None = None
+    ) -> None:
         self.folder = folder
         self.history = History()
         self._stack = contextlib.ExitStack()
         self.lo = self._stack.enter_context(Loopback(WIRE))
         try:
             self.wire = Wire(self.lo)
-            self.cluster = Cluster(binaries, folder / "cluster", env={"RELAY_LOG_LEVEL": "info"})
+            self.cluster = Cluster(binaries, folder / "cluster", env={"RELAY_LOG_LEVEL": "info", **(env or {})})
             self._stack.callback(self.cluster.stop)
             self.parts = Parts(self)
             self.couples = [Couple(self, number) for number in range(pairs)]

@@ -43,9 +43,9 @@ class Part:
 #: First what measures times, while nothing has run yet; last what builds. A limit is well above what it takes on two
 #: processors: it is for what hangs.
 PLAN = (
-    Part("overload", 40, 25, ("--seconds", "20")),
+    Part("overload", 40, 25),
     Part("stalled", 20, 15, ("--blocks", "5")),
-    Part("soak", 60, 30, ("--minutes", "10")),
+    Part("soak", 60, 45, ("--minutes", "20")),
     Part("restart", 30, 15, ("--restarts", "5")),
     Part("rolling", 30, 30),
     Part("many", 30, 15),
