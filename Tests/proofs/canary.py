@@ -24,6 +24,7 @@ from harness.processes import Process
 from harness.protocol import b64
 from harness.redis import Redis
 from harness.relay import Person, Relay
+from harness.waiting import TooLate, until
 
 if TYPE_CHECKING:
     from harness.tap import Tap
@@ -234,9 +235,16 @@ class Transfers:
         sending = self.alice.send(self.bob, *paths)
         return ended(sending) or self._equal(*paths)
 
+    def _inbox(self) -> list[pathlib.Path]:
+        """What the receiver has. It clears up behind what is delivered, and may be a moment behind its sender."""
+        inbox = self.bob.inbox
+        with contextlib.suppress(TooLate):
+            until(lambda: not list(inbox.glob(".relay-*.part")), 10, "the receiver has cleared up")
+        return list(inbox.iterdir())
+
     def _equal(self, *paths: pathlib.Path) -> str | None:
         sent = {path.name: contents(path) for path in paths}
-        stored = {path.name: contents(path) for path in self.bob.inbox.iterdir()}
+        stored = {path.name: contents(path) for path in self._inbox()}
         return None if stored == sent else f"other content than was sent: {sorted(stored)}"
 
     def _stream(self) -> str | None:
@@ -247,7 +255,7 @@ class Transfers:
             sending.stdin.close()
         if problem := ended(sending):
             return problem
-        stored = [path.read_bytes() for path in self.bob.inbox.iterdir()]
+        stored = [contents(path) for path in self._inbox()]
         return None if stored == [data] else f"{len(stored)} files, or other content than was sent"
 
     def _cut(self) -> str | None:

@@ -47,6 +47,7 @@ package final class LimitControl: Sendable {
     }
 
     private let state: Mutex<State>
+    private let changes = Atomic<UInt64>(0)
     private let broker: @Sendable (BrokerEvent) -> Void
 
     /// - Parameter broker: is told of what may be held.
@@ -64,6 +65,7 @@ package final class LimitControl: Sendable {
             state.users = users
             return users
         }
+        changes.add(1, ordering: .releasing)
         tell(settings)
         for (name, limits) in users { tell(name, limits) }
     }
@@ -74,8 +76,13 @@ package final class LimitControl: Sendable {
             defer { state.users[name] = limits.isEmpty ? nil : limits }
             return state.users[name] ?? [:] != limits
         }
-        if hasChanged { tell(name, limits) }
+        guard hasChanged else { return }
+        changes.add(1, ordering: .releasing)
+        tell(name, limits)
     }
+
+    /// Another one after each change: as long as it is the same, all limits are.
+    var edition: UInt64 { changes.load(ordering: .acquiring) }
 
     /// What the relay is configured with.
     package var settings: LimitSettings { state.withLock { $0.settings } }

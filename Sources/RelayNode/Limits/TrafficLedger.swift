@@ -33,7 +33,8 @@ package struct NoTrafficStore: TrafficStore {
 /// How many bytes each user, and each address, moves: in a second and in a day. A transfer counts for its sender and
 /// for its receiver, once where they are the same. For any thread.
 package final class TrafficLedger: Sendable {
-    private enum Key: Hashable, Sendable {
+    /// Whose bytes are counted.
+    enum Key: Hashable, Sendable {
         case user(PeerName)
         case address(String)
     }
@@ -88,31 +89,11 @@ package final class TrafficLedger: Sendable {
         }
         return state.withLock { state in
             keys.map { key in
-                let meter =
-                    state.meters[key]
-                    ?? TrafficMeter { [limits] in
-                        Self.rate(key, limits)
-                    } held: { [reports] in
-                        Self.met(key, reports)
-                    }
+                let meter = state.meters[key] ?? TrafficMeter(of: key, limits: limits, reports: reports)
                 state.meters[key] = meter
                 meter.begin()
                 return meter
             }
-        }
-    }
-
-    private static func rate(_ key: Key, _ limits: LimitControl) -> Int64? {
-        switch key {
-        case .user(let name): limits.most(.rate, of: name)
-        case .address: limits.mostOfAddress(.rate)
-        }
-    }
-
-    private static func met(_ key: Key, _ reports: LimitReports) {
-        switch key {
-        case .user(let name): reports.met(Limit(.rate, of: .user), name: name)
-        case .address(let address): reports.met(Limit(.rate, of: .address), address: address)
         }
     }
 
@@ -207,30 +188,50 @@ final class TrafficMeter: StreamMeter {
         var pace: BytePace
         var bytes: UInt64 = 0
         var streams = 0
+        /// Bytes a second, and when that was so: it is asked for anew when limits have changed, not for each piece of
+        /// content.
+        var rate: (most: Int64?, edition: UInt64)?
     }
 
     private let state = Mutex(State(pace: BytePace(now: .now())))
-    private let rate: @Sendable () -> Int64?
-    private let held: @Sendable () -> Void
+    private let key: TrafficLedger.Key
+    private let limits: LimitControl
+    private let reports: LimitReports
 
-    /// - Parameters:
-    ///   - rate: bytes a second, as it is now; nil without a limit.
-    ///   - held: called each time that a stream has to wait.
-    init(rate: @escaping @Sendable () -> Int64?, held: @escaping @Sendable () -> Void) {
-        self.rate = rate
-        self.held = held
+    init(of key: TrafficLedger.Key, limits: LimitControl, reports: LimitReports) {
+        self.key = key
+        self.limits = limits
+        self.reports = reports
     }
 
     func passed(_ bytes: Int, now: NIODeadline) -> TimeAmount {
-        let rate = rate()
+        // Before the rate: what changes in between is seen the next time.
+        let edition = limits.edition
         let wait = state.withLock { state -> TimeAmount in
             state.bytes &+= UInt64(bytes)
-            guard let rate else { return .zero }
+            if state.rate?.edition != edition { state.rate = (most, edition) }
+            guard let rate = state.rate?.most else { return .zero }
             return state.pace.spend(
                 bytes, at: rate, burst: rate * Defaults.Traffic.burst, longest: Defaults.Traffic.longestWait, now: now)
         }
-        if wait > .zero { held() }
+        if wait > .zero { hold() }
         return wait
+    }
+
+    /// Bytes a second, as it is now; nil without a limit.
+    private var most: Int64? {
+        switch key {
+        case .user(let name): limits.most(.rate, of: name)
+        case .address: limits.mostOfAddress(.rate)
+        }
+    }
+
+    /// A stream has to wait.
+    private func hold() {
+        switch key {
+        case .user(let name): reports.met(Limit(.rate, of: .user), name: name)
+        case .address(let address): reports.met(Limit(.rate, of: .address), address: address)
+        }
     }
 
     /// A stream begins.
