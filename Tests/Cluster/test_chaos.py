@@ -175,10 +175,16 @@ def test_transfers_are_broken_at_random(binaries, tmp_path):
     seed = random.SystemRandom().getrandbits(32)
     print(f"seed {seed}")
     # Without the breaks that last for long.
-    planned = [plan for plan in chaos.rounds(600, seed) if not _is_long(plan)][:3]
+    planned = (plan for plan in chaos.rounds(600, seed) if not _is_long(plan))
+    outcomes: list[chaos.Outcome] = []
     with chaos.World(binaries, tmp_path) as world:
-        outcome = chaos.prove(world, planned, print)
-    assert outcome.holds(None) and outcome.runs == 18, outcome.problems
+        # A transfer that is over before its break comes has shown nothing: then there are three more rounds.
+        while len(outcomes) < 4 and sum(sum(each.breaks.values()) for each in outcomes) < 3:
+            outcomes.append(chaos.prove(world, list(itertools.islice(planned, 3)), print))
+    for outcome in outcomes:
+        assert outcome.runs == 18 and outcome.delivered > 0
+        assert not [problem for problem in outcome.problems if problem not in list(outcome.gaps())]
+    assert sum(sum(each.breaks.values()) for each in outcomes) >= 3
 
 
 def _is_long(plan):
